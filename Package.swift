@@ -1,0 +1,61 @@
+// swift-tools-version: 6.2
+// The architecture: each line is a room and what it may import. The table with the reasons is docs/architecture.md.
+import PackageDescription
+
+/// What every room is compiled with.
+let houseSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    // Lets `Bytes` hand out spans of its own storage; the consumers stay ordinary Swift.
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+/// A room that touches C or raw memory: small, reviewed line by line.
+func unsafeRoom(_ name: String, uses: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: uses + (name == "Bytes" ? [] : ["Bytes"]), swiftSettings: houseSettings)
+}
+
+/// A room in which unsafe Swift is an error.
+func room(_ name: String, uses: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: uses + ["Bytes"], swiftSettings: houseSettings + [.strictMemorySafety()])
+}
+
+/// The tests of a room.
+func tests(_ name: String, uses: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: uses + ["Bytes"], swiftSettings: houseSettings)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "penstock",
+    products: [.executable(name: "penstock", targets: ["penstock"])],
+    dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")],
+    targets: [
+        .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .target(name: "CLinux"),
+
+        unsafeRoom("Bytes"),
+        room("Telemetry"),
+        room("Topology"),
+        unsafeRoom("Reactor", uses: ["CLinux"]),
+        unsafeRoom("TLS", uses: ["COpenSSL"]),
+        room("HTTP"),
+        unsafeRoom("HTTP2", uses: ["HTTP", "CNghttp2"]),
+        room("OpenAI"),
+        unsafeRoom("Config", uses: ["Topology", "CYAML"]),
+        unsafeRoom("Transport", uses: ["Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
+        room("EngineSimulator", uses: ["Transport", "Reactor", "HTTP", "OpenAI"]),
+        room("Gateway", uses: ["Transport", "Reactor", "TLS", "HTTP", "OpenAI", "Config", "Topology", "Telemetry"]),
+        .executableTarget(
+            name: "penstock",
+            dependencies: ["Gateway", "EngineSimulator", "Config", "Telemetry", "Reactor", argumentParser],
+            swiftSettings: houseSettings),
+    ]
+)

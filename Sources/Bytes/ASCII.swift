@@ -1,0 +1,67 @@
+public import Glibc
+
+/// The ASCII lower case of `byte`; every other byte is itself.
+@inlinable package func asciiLowercased(_ byte: UInt8) -> UInt8 {
+    byte &- 65 < 26 ? byte | 0x20 : byte
+}
+
+/// Whether two stretches of bytes are the same.
+@inlinable package func bytesEqual(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
+    guard left.count == right.count else { return false }
+    return left.withUnsafeBytes { left in
+        right.withUnsafeBytes { right in left.count == 0 || memcmp(left.baseAddress!, right.baseAddress!, left.count) == 0 }
+    }
+}
+
+/// Whether `bytes` are those of the literal.
+@inlinable package func bytesEqual(_ bytes: Span<UInt8>, _ literal: StaticString) -> Bool {
+    guard bytes.count == literal.utf8CodeUnitCount else { return false }
+    return bytes.withUnsafeBytes { $0.count == 0 || memcmp($0.baseAddress!, literal.utf8Start, $0.count) == 0 }
+}
+
+/// Whether `bytes` begin with those of the literal.
+@inlinable package func bytesBegin(_ bytes: Span<UInt8>, with literal: StaticString) -> Bool {
+    guard bytes.count >= literal.utf8CodeUnitCount else { return false }
+    return bytes.withUnsafeBytes { literal.utf8CodeUnitCount == 0 || memcmp($0.baseAddress!, literal.utf8Start, literal.utf8CodeUnitCount) == 0 }
+}
+
+/// Whether `bytes` are those of the lower-case literal, letters of either case.
+@inlinable package func bytesEqualIgnoringCase(_ bytes: Span<UInt8>, _ lowercase: StaticString) -> Bool {
+    guard bytes.count == lowercase.utf8CodeUnitCount else { return false }
+    for index in 0..<bytes.count where asciiLowercased(bytes[index]) != lowercase.utf8Start[index] { return false }
+    return true
+}
+
+/// Index of the first `byte` at or after `start`, or `nil`.
+@inlinable package func firstIndex(of byte: UInt8, in bytes: Span<UInt8>, from start: Int = 0) -> Int? {
+    guard start < bytes.count else { return nil }
+    return bytes.withUnsafeBytes { whole in
+        let base = whole.baseAddress.unsafelyUnwrapped
+        guard let found = memchr(base + start, Int32(byte), whole.count - start) else { return nil }
+        return UnsafeRawPointer(found) - base
+    }
+}
+
+/// A copy of the bytes as text; `nil` if they are not UTF-8.
+package func text(_ bytes: Span<UInt8>) -> String? {
+    bytes.withUnsafeBufferPointer { String(validating: $0, as: UTF8.self) }
+}
+
+extension Array where Element == UInt8 {
+    /// A copy of `span`.
+    @inlinable package init(copying span: Span<UInt8>) {
+        self = span.withUnsafeBufferPointer { Array($0) }
+    }
+
+    /// Appends a copy of `span`.
+    @inlinable package mutating func append(copying span: Span<UInt8>) {
+        span.withUnsafeBufferPointer { append(contentsOf: $0) }
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// Appends the UTF-8 of a literal.
+    package mutating func append(_ literal: StaticString) {
+        append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    }
+}

@@ -1,0 +1,3 @@
+// libyaml as Swift sees it.
+#pragma once
+#include <yaml.h>
