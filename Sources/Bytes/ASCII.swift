@@ -25,6 +25,14 @@ public import Glibc
     return bytes.withUnsafeBytes { literal.utf8CodeUnitCount == 0 || memcmp($0.baseAddress!, literal.utf8Start, literal.utf8CodeUnitCount) == 0 }
 }
 
+/// Whether the shorter of the two begins the longer one.
+package func bytesBegin(_ bytes: Span<UInt8>, withPrefixOf literal: StaticString) -> Bool {
+    for index in 0..<min(bytes.count, literal.utf8CodeUnitCount) where bytes[index] != literal.utf8Start[index] {
+        return false
+    }
+    return true
+}
+
 /// Whether `bytes` are those of the lower-case literal, letters of either case.
 @inlinable package func bytesEqualIgnoringCase(_ bytes: Span<UInt8>, _ lowercase: StaticString) -> Bool {
     guard bytes.count == lowercase.utf8CodeUnitCount else { return false }

@@ -12,6 +12,8 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
     case te, traceparent, tracestate, trailer, transferEncoding, upgrade, userAgent, via
     case anthropicBeta, anthropicVersion, shouldRetry, stainlessRetryCount, xAPIKey, xForwardedFor, xForwardedHost
     case xForwardedProto, xRealIP, xRequestID, wwwAuthenticate, allow, contentDisposition
+    case acceptLanguage, contentLanguage, googleAPIKey, idempotencyKey, openaiBeta, origin, priority, referer
+    case xForwardedPort
 
     /// The name in lower case; empty for `.other`.
     package var text: StaticString {
@@ -19,6 +21,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
         case .other: ""
         case .accept: "accept"
         case .acceptEncoding: "accept-encoding"
+        case .acceptLanguage: "accept-language"
         case .allow: "allow"
         case .anthropicBeta: "anthropic-beta"
         case .anthropicVersion: "anthropic-version"
@@ -28,6 +31,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
         case .connection: "connection"
         case .contentDisposition: "content-disposition"
         case .contentEncoding: "content-encoding"
+        case .contentLanguage: "content-language"
         case .contentLength: "content-length"
         case .contentType: "content-type"
         case .cookie: "cookie"
@@ -35,18 +39,24 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
         case .expect: "expect"
         case .forwarded: "forwarded"
         case .from: "from"
+        case .googleAPIKey: "x-goog-api-key"
         case .host: "host"
         case .http2Settings: "http2-settings"
+        case .idempotencyKey: "idempotency-key"
         case .keepAlive: "keep-alive"
         case .location: "location"
+        case .openaiBeta: "openai-beta"
         case .openaiOrganization: "openai-organization"
         case .openaiProcessingMillis: "openai-processing-ms"
         case .openaiProject: "openai-project"
         case .openaiVersion: "openai-version"
+        case .origin: "origin"
+        case .priority: "priority"
         case .proxyAuthenticate: "proxy-authenticate"
         case .proxyAuthorization: "proxy-authorization"
         case .proxyConnection: "proxy-connection"
         case .range: "range"
+        case .referer: "referer"
         case .requestID: "request-id"
         case .retryAfter: "retry-after"
         case .retryAfterMillis: "retry-after-ms"
@@ -66,6 +76,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
         case .xAPIKey: "x-api-key"
         case .xForwardedFor: "x-forwarded-for"
         case .xForwardedHost: "x-forwarded-host"
+        case .xForwardedPort: "x-forwarded-port"
         case .xForwardedProto: "x-forwarded-proto"
         case .xRealIP: "x-real-ip"
         case .xRequestID: "x-request-id"
@@ -74,27 +85,54 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
 
     /// The token of a field name written in any case.
     package init(_ name: Span<UInt8>) {
-        self = FieldName.table.lookup(name)
+        var slot = fieldNameSlot(name)
+        while case let candidate = fieldNameSlots[slot], candidate != .other {
+            if bytesEqualIgnoringCase(name, candidate.text) {
+                self = candidate
+                return
+            }
+            slot = (slot + 1) & slotMask
+        }
+        self = .other
     }
 
-    private static let table = FieldNameTable()
+    /// The token of a field name known to be in lower case.
+    internal init(lowercase name: Span<UInt8>) {
+        var slot = fieldNameSlot(name)
+        while case let candidate = fieldNameSlots[slot], candidate != .other {
+            if bytesEqual(name, candidate.text) {
+                self = candidate
+                return
+            }
+            slot = (slot + 1) & slotMask
+        }
+        self = .other
+    }
 }
 
-/// Known names by length, so that a look-up compares a few candidates.
-private struct FieldNameTable: Sendable {
-    private let byLength: [[FieldName]]
-
-    init() {
-        var table: [[FieldName]] = Array(repeating: [], count: 32)
-        for name in FieldName.allCases where name.text.utf8CodeUnitCount > 0 {
-            table[name.text.utf8CodeUnitCount].append(name)
-        }
-        byLength = table
+/// The known names by hash, open addressing: seven of eight slots are empty, so that a look-up seldom compares a name
+/// it does not mean. Made once, at the first look-up.
+private let fieldNameSlots: InlineArray<512, FieldName> = {
+    var slots = InlineArray<512, FieldName>(repeating: .other)
+    for name in FieldName.allCases where name != .other {
+        var bytes: [UInt8] = []
+        bytes.append(name.text)
+        var slot = fieldNameSlot(bytes.span)
+        while slots[slot] != .other { slot = (slot + 1) & slotMask }
+        slots[slot] = name
     }
+    return slots
+}()
 
-    func lookup(_ name: Span<UInt8>) -> FieldName {
-        guard name.count < byLength.count else { return .other }
-        for candidate in byLength[name.count] where bytesEqualIgnoringCase(name, candidate.text) { return candidate }
-        return .other
-    }
+private let slotMask = 511
+
+/// Where the search for a name starts: decided by its length and three letters, in either case.
+@inline(__always) private func fieldNameSlot(_ name: Span<UInt8>) -> Int {
+    guard !name.isEmpty else { return 0 }
+    let first = UInt32(name[0] | 0x20)
+    let middle = UInt32(name[name.count / 2] | 0x20)
+    let last = UInt32(name[name.count - 1] | 0x20)
+    let key = first | middle << 8 | last << 16 | UInt32(truncatingIfNeeded: name.count) << 24
+    // The upper bits of a product with 2^32 divided by the golden ratio are well mixed.
+    return Int((key &* 0x9E37_79B1) >> 23)
 }

@@ -14,10 +14,12 @@ package struct HeaderFields: Sendable {
         package let valueRange: Range<Int>
     }
 
-    /// All names and values, one after another.
-    package private(set) var bytes: [UInt8] = []
+    /// The text the ranges of `fields` point into; what lies between the ranges means nothing.
+    ///
+    /// It has the form of an HTTP/1.1 head, `name: value CRLF`, so that fields can be written out many at a time.
+    package internal(set) var bytes: [UInt8] = []
     /// The fields in the order they came.
-    package private(set) var fields: [Field] = []
+    package internal(set) var fields: [Field] = []
 
     /// No fields.
     package init() {}
@@ -26,7 +28,11 @@ package struct HeaderFields: Sendable {
     package var count: Int { fields.count }
 
     /// RFC 9113's measure of a field list: names, values and 32 bytes for each field.
-    package var listSize: Int { bytes.count + 32 * fields.count }
+    package var listSize: Int {
+        var size = 32 * fields.count
+        for field in fields { size += field.nameRange.count + field.valueRange.count }
+        return size
+    }
 
     /// The first field of that name.
     package func first(_ name: FieldName) -> Field? {
@@ -58,13 +64,14 @@ package struct HeaderFields: Sendable {
     package mutating func append(_ token: FieldName, name: Span<UInt8>, value: Span<UInt8>) {
         let start = bytes.count
         if token == .other {
-            for index in 0..<name.count { bytes.append(asciiLowercased(name[index])) }
+            bytes.append(copying: name)
+            makeLowercase(from: start)
         } else {
-            append(literal: token.text)
+            bytes.append(token.text)
         }
-        let middle = bytes.count
+        let middle = beginValue()
         bytes.append(copying: value)
-        fields.append(Field(name: token, nameRange: start..<middle, valueRange: middle..<bytes.count))
+        endField(token, nameStart: start, valueStart: middle)
     }
 
     /// Adds a field with a known name.
@@ -75,11 +82,12 @@ package struct HeaderFields: Sendable {
 
     /// Adds a field with a known name.
     package mutating func append(_ token: FieldName, _ value: StaticString) {
+        precondition(token != .other, "the name must be known")
         let start = bytes.count
-        append(literal: token.text)
-        let middle = bytes.count
-        append(literal: value)
-        fields.append(Field(name: token, nameRange: start..<middle, valueRange: middle..<bytes.count))
+        bytes.append(token.text)
+        let middle = beginValue()
+        bytes.append(value)
+        endField(token, nameStart: start, valueStart: middle)
     }
 
     /// Adds a field from text. For cold paths.
@@ -94,7 +102,23 @@ package struct HeaderFields: Sendable {
         fields.removeAll(keepingCapacity: true)
     }
 
-    private mutating func append(literal: StaticString) {
-        bytes.append(literal)
+    /// Makes what was appended since `start` lower case.
+    private mutating func makeLowercase(from start: Int) {
+        var text = bytes.mutableSpan
+        for index in start..<text.count { text[index] = asciiLowercased(text[index]) }
+    }
+
+    /// Ends a name; returns where the value starts.
+    private mutating func beginValue() -> Int {
+        bytes.append(UInt8(ascii: ":"))
+        bytes.append(UInt8(ascii: " "))
+        return bytes.count
+    }
+
+    private mutating func endField(_ token: FieldName, nameStart: Int, valueStart: Int) {
+        let end = bytes.count
+        bytes.append(UInt8(ascii: "\r"))
+        bytes.append(UInt8(ascii: "\n"))
+        fields.append(Field(name: token, nameRange: nameStart..<(valueStart - 2), valueRange: valueStart..<end))
     }
 }

@@ -329,6 +329,9 @@ package enum ReactorError: Error, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Whether time ran out.
+    package var isTimeout: Bool { code == ETIMEDOUT }
+
     package var description: String {
         switch self {
         case .system(let call, let code): "\(call): \(String(cString: strerror(code)))"

@@ -1,0 +1,122 @@
+package import Topology
+
+/// All that an operator decides: what `gateway.yaml` says, checked, with defaults filled in.
+///
+/// A value: made once per load, compared with its successor on reload, never changed in between.
+package struct Configuration: Sendable, Equatable {
+    /// Where clients connect. At least one; default `127.0.0.1:4000`, plain. `listeners` in the file.
+    package var listeners: [Listener] = [Listener()]
+    /// Where operators connect (metrics, health); `nil`: nowhere. Default `127.0.0.1:4001`. `admin.address` in the file.
+    package var adminAddress: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 4001)
+    /// Reactors, 1...1024; `nil`: as many as cores are usable. Default `nil`, `auto` in the file.
+    package var workers: Int?
+    /// Names clients may write and the pools that serve them.
+    package var models: [Model] = []
+    /// Interchangeable endpoints under a name, with their provider. No two have the same name.
+    package var pools: [Pool] = []
+    package var logging = Logging()
+    package var metrics = Metrics()
+    package var shutdown = Shutdown()
+
+    package init() {}
+
+    /// The pool of that name.
+    package func pool(named name: String) -> Pool? { pools.first { $0.name == name } }
+}
+
+extension Configuration {
+    /// What is logged, how and whereto. `logging` in the file.
+    package struct Logging: Sendable, Equatable {
+        /// The least severe event that is written. Default `info`.
+        package var level = Level.info
+        /// Default `auto`.
+        package var format = Format.auto
+        /// Default `stdout`. In the file `stdout`, `stderr` or a path.
+        package var output = Output.stdout
+        /// Whether each finished exchange writes one line. Default `true`.
+        package var access = true
+
+        package init() {}
+
+        /// How grave an event is, least first.
+        package enum Level: String, Sendable, CaseIterable { case debug, info, notice, warning, error }
+
+        /// `auto`: `console` on a terminal, `json` elsewhere.
+        package enum Format: String, Sendable, CaseIterable { case auto, json, console }
+
+        /// Whereto lines are written. A file is opened for appending.
+        package enum Output: Sendable, Equatable { case stdout, stderr, file(String) }
+    }
+
+    /// What the admin listener tells a scraper. `metrics` in the file.
+    package struct Metrics: Sendable, Equatable {
+        /// Whether the admin listener serves metrics. Default `true`.
+        package var enabled = true
+        /// Path of the scrape on the admin listener. Default `/metrics`.
+        package var path = "/metrics"
+
+        package init() {}
+    }
+
+    /// How the process ends. `shutdown` in the file.
+    package struct Shutdown: Sendable, Equatable {
+        /// From the signal, when readiness turns false, until listeners close. 0...1h, default 0s.
+        ///
+        /// Lets load balancers notice before connections are refused.
+        package var delay = Duration.zero
+        /// How long running exchanges may go on after that. 0...24h, default 30s.
+        package var timeout = Duration.seconds(30)
+
+        package init() {}
+    }
+
+    /// A name clients may write, and where it leads. An item of `models` in the file.
+    package struct Model: Sendable, Equatable {
+        /// Exact, or with one `*` that stands for any characters. 1...128 bytes.
+        package var name: String
+        /// Other names for it, exact or with one `*`; an endpoint sees `name` instead. Default none.
+        package var aliases: [String] = []
+        /// Name of a pool that exists.
+        package var pool: String
+
+        package init(name: String, aliases: [String] = [], pool: String) {
+            self.name = name
+            self.aliases = aliases
+            self.pool = pool
+        }
+    }
+
+    /// Interchangeable endpoints serving one upstream model. An item of `pools` in the file.
+    package struct Pool: Sendable, Equatable {
+        package var name: String
+        /// The model name endpoints are asked for; `nil`: the name the client's name resolves to. Default `nil`.
+        package var upstreamModel: String?
+        /// At least one, no two alike.
+        package var endpoints: [Endpoint]
+        /// Whether the models that endpoints list in `/v1/models` are served by those endpoints without being
+        /// named under `models`. Default `false`.
+        package var discoverModels = false
+        /// How the endpoints are talked to; default the provider named `default`, or built-in defaults.
+        package var provider = Provider()
+
+        package init(name: String, endpoints: [Endpoint]) {
+            self.name = name
+            self.endpoints = endpoints
+        }
+    }
+
+    /// One address in a pool.
+    package struct Endpoint: Sendable, Hashable {
+        package var address: EndpointAddress
+        /// Default the provider's.
+        package var httpProtocol: UpstreamProtocol
+
+        package init(address: EndpointAddress, httpProtocol: UpstreamProtocol = .auto) {
+            self.address = address
+            self.httpProtocol = httpProtocol
+        }
+    }
+
+    /// What is spoken to an endpoint. `auto`: ALPN decides on https, HTTP/1.1 on http. `http2` on http: prior knowledge.
+    package enum UpstreamProtocol: String, Sendable, CaseIterable { case auto, http1, http2 }
+}

@@ -1,0 +1,150 @@
+internal import Bytes
+internal import HTTP
+internal import OpenAI
+internal import Telemetry
+internal import Transport
+
+/// What Penstock answers itself: errors, models, health.
+extension Exchange {
+    /// Answers with an error and ends the exchange.
+    func fail(_ error: APIError, _ dialect: APIDialect? = nil, allow: StaticString? = nil) {
+        guard let stream else { return }
+        let dialect = dialect ?? path?.dialect ?? .openai
+        status = error.status(in: dialect)
+        errorCode = error.label
+        if error.kind == .bodyTooLarge { flags.insert(.bodyTooLarge) }
+        var text = ByteQueue()
+        error.write(dialect, requestID: requestID.span, into: &text)
+        worker.responseHead.reset()
+        worker.responseHead.status = status
+        worker.responseHead.fields.append(.contentType, "application/json")
+        appendRequestID(dialect)
+        appendRetryHints(error)
+        if let allow { worker.responseHead.fields.append(.allow, allow) }
+        if status == 401 { worker.responseHead.fields.append(.wwwAuthenticate, "Bearer") }
+        answer(text, on: stream)
+    }
+
+    /// An error of the engine, in the shape of the API.
+    func answerUpstreamError() {
+        let credentialsAreOurs = !state.provider(of: state.snapshot.pools[pool]).forwardsCredentials
+        let upstreamStatus = status
+        let error = APIError.upstream(
+            status: upstreamStatus, body: relay.kept.span, credentialsAreOurs: credentialsAreOurs)
+        endAttempt(upstreamStatus == 429 ? .rateLimited : upstreamStatus >= 500 ? .serverError : .ok)
+        fail(error)
+    }
+
+    private func appendRetryHints(_ error: APIError) {
+        let isUpstream = phase == .gatheringError
+        if isUpstream, !relay.retryAfter.isEmpty {
+            worker.responseHead.fields.append(.retryAfter, value: relay.retryAfter.span)
+        } else if let seconds = error.retryAfterSeconds {
+            worker.responseHead.fields.append(name: "retry-after", value: "\(seconds)")
+        }
+        if isUpstream, !relay.retryAfterMillis.isEmpty {
+            worker.responseHead.fields.append(.retryAfterMillis, value: relay.retryAfterMillis.span)
+        }
+        if let shouldRetry = error.shouldRetry {
+            worker.responseHead.fields.append(.shouldRetry, shouldRetry ? "true" : "false")
+        }
+    }
+
+    /// The id of the request, under the name each dialect's SDKs read.
+    func appendRequestID(_ dialect: APIDialect) {
+        worker.responseHead.fields.append(.xRequestID, value: requestID.span)
+        if dialect == .anthropic { worker.responseHead.fields.append(.requestID, value: requestID.span) }
+    }
+
+    /// Answers what needs no engine.
+    func answerOurselves(_ path: APIPath, _ target: [UInt8]) {
+        guard let stream else { return }
+        status = 200
+        var text = ByteQueue()
+        switch path.operation {
+        case .modelsList:
+            ModelList.write(state.models, into: &text)
+        case .modelGet:
+            let id = path.decodedModel(target.span) ?? []
+            guard let entry = state.models.first(where: { $0.id == id }) else {
+                flags.insert(.noModel)
+                return fail(.unknownModel(id.span, near: nearMatches(of: id, among: state.models.map(\.id))))
+            }
+            ModelList.write(entry, into: &text)
+        case .healthReady where !worker.serving.isReady:
+            status = 503
+            text.append("{\"status\":\"unavailable\"}")
+        default:
+            text.append("{\"status\":\"ok\"}")
+        }
+        worker.responseHead.reset()
+        worker.responseHead.status = status
+        worker.responseHead.fields.append(.contentType, "application/json")
+        appendRequestID(path.dialect)
+        answer(text, on: stream)
+    }
+
+    private func answer(_ text: borrowing ByteQueue, on stream: ServerStream) {
+        worker.responseHead.framing = .length(text.count)
+        relay.bytesOut = text.count
+        settle()
+        self.stream = nil
+        stream.respond(worker.responseHead)
+        stream.write(text.span)
+        stream.finish()
+    }
+
+    // MARK: What a body may be
+
+    /// Judges the content type before the body comes.
+    func contentTypeError(_ path: APIPath, _ fields: borrowing HeaderFields) -> APIError? {
+        guard let field = fields.first(.contentType) else { return nil }
+        let type = fields.bytes.span.extracting(field.valueRange)
+        let isJSON = isMediaType(type, "application/json")
+        let isMultipart = multipartBoundary(type) != nil
+        switch path.operation.body {
+        case .none: return nil
+        case .json: return isJSON ? nil : .unsupportedContentType(expected: "application/json")
+        case .multipart: return isMultipart ? nil : .unsupportedContentType(expected: "multipart/form-data")
+        case .jsonOrMultipart:
+            return isJSON || isMultipart
+                ? nil : .unsupportedContentType(expected: "application/json or multipart/form-data")
+        }
+    }
+
+    /// Reads the facts of the body.
+    func inspectBody(_ path: APIPath, _ request: borrowing RequestHead) throws(APIError) {
+        let fields = request.fields
+        let expectsMultipart = path.operation.body == .multipart
+        do throws(BodyError) {
+            if let field = fields.first(.contentType) {
+                let type = fields.bytes.span.extracting(field.valueRange)
+                if path.operation.body != .json, let boundary = multipartBoundary(type) {
+                    var found = MultipartFacts()
+                    try inspectMultipart(
+                        body.bytes.span, boundary: type.extracting(boundary), into: &found, model: path.modelSource)
+                    multipart = found
+                    return
+                }
+            }
+            if expectsMultipart { throw APIError.unsupportedContentType(expected: "multipart/form-data") }
+            try inspect(body.bytes.span, into: &facts, model: path.modelSource)
+        } catch {
+            throw APIError(error)
+        }
+    }
+}
+
+extension APIMethod {
+    /// The method as the API's paths know it.
+    init(_ method: Method) {
+        self =
+            switch method {
+            case .get: .get
+            case .head: .head
+            case .post: .post
+            case .delete: .delete
+            case .put, .options, .patch: .other
+            }
+    }
+}

@@ -1,0 +1,183 @@
+package import Bytes
+internal import Config
+package import HTTP
+internal import OpenAI
+package import Reactor
+internal import Telemetry
+internal import Topology
+package import Transport
+
+/// The gateway on one reactor: what exchanges there share.
+final class GatewayWorker: RequestService, TimerHandler {
+    let reactor: Reactor
+    let metrics: GatewayMetrics
+    let shard: MetricShard
+    let serving: ServingStatus
+    private(set) var state: GatewayState
+    /// By slot of the endpoint.
+    private(set) var endpoints: [EndpointConnections] = []
+    /// Memory for the head of the response that is being written; on a reactor there is one at a time.
+    var responseHead = ResponseHead()
+    /// Exchanges that have begun and not ended.
+    var exchangesInFlight = 0
+
+    private let transportMetrics: TransportMetrics
+    private let resolver: Resolver
+    private let accessLog: AccessLogBuffer?
+    private var record = AccessRecord()
+    private var requestIDs = RequestIDGenerator()
+    private var nextInPool: [Int] = []
+    private var routes: [Int: RouteMetrics] = [:]
+    private var unrouted: [RouteMetrics?] = Array(repeating: nil, count: APIOperation.allCases.count + 1)
+    private var unused: [Exchange] = []
+    private var clockOffset: Int64 = 0
+    private var clockReadAt: Int64 = 0
+    private let workerCount: Int
+
+    /// How long a line of the access log may wait for others, in nanoseconds.
+    private static let logDelay: Int64 = 100_000_000
+    /// Exchanges kept for the next requests.
+    private static let keptExchanges = 512
+
+    init(
+        _ reactor: Reactor, state: GatewayState, metrics: GatewayMetrics, accessLog: AccessLogBuffer?,
+        resolver: Resolver, serving: ServingStatus, workerCount: Int
+    ) {
+        self.reactor = reactor
+        self.state = state
+        self.metrics = metrics
+        self.accessLog = accessLog
+        self.resolver = resolver
+        self.serving = serving
+        self.workerCount = workerCount
+        shard = MetricShard(reactor: reactor.index + 1)
+        transportMetrics = TransportMetrics(metrics, reactor: reactor.index + 1)
+        connectEndpoints(before: [], of: nil)
+    }
+
+    // MARK: State
+
+    /// Goes over to a new state. Exchanges under way end with the one they began with.
+    func update(_ next: GatewayState) {
+        let (before, old) = (endpoints, state)
+        state = next
+        routes.removeAll()
+        connectEndpoints(before: before, of: old)
+    }
+
+    /// Keeps the connections of endpoints that are the same, makes those of new ones, closes those of gone ones.
+    private func connectEndpoints(before: [EndpointConnections], of old: GatewayState?) {
+        var kept: [Endpoint: EndpointConnections] = [:]
+        if let old {
+            for (slot, endpoint) in old.snapshot.endpoints.enumerated() {
+                if old.policy(ofEndpoint: slot)?.source == state.policy(of: endpoint)?.source {
+                    kept[endpoint] = before[slot]
+                } else {
+                    before[slot].close()
+                }
+            }
+        }
+        endpoints = state.snapshot.endpoints.map { endpoint in
+            if let connections = kept.removeValue(forKey: endpoint) { return connections }
+            let settings = endpointSettings(endpoint)
+            return EndpointConnections(settings, resolver: resolver, metrics: transportMetrics, on: reactor)
+        }
+        for connections in kept.values { connections.close() }
+        nextInPool = state.snapshot.pools.map { _ in reactor.index }
+    }
+
+    private func endpointSettings(_ endpoint: Endpoint) -> EndpointSettings {
+        guard let policy = state.policy(of: endpoint) else { preconditionFailure("an endpoint belongs to a provider") }
+        return EndpointSettings(endpoint, policy, workers: workerCount)
+    }
+
+    /// The next endpoint of a pool in turn, by its slot.
+    func pickEndpoint(ofPool slot: Int) -> Int {
+        let pool = state.snapshot.pools[slot]
+        let turn = nextInPool[slot]
+        nextInPool[slot] = turn &+ 1
+        return pool.endpoints[turn % pool.endpoints.count]
+    }
+
+    // MARK: Exchanges
+
+    func makeHandler(_ origin: Origin) -> any RequestHandler {
+        guard let exchange = unused.popLast() else { return Exchange(self, origin) }
+        exchange.origin = origin
+        return exchange
+    }
+
+    func recycle(_ handler: any RequestHandler) {
+        guard unused.count < GatewayWorker.keptExchanges, let exchange = handler as? Exchange else { return }
+        exchange.forget()
+        unused.append(exchange)
+    }
+
+    func render(_ refusal: Refusal, head: inout ResponseHead, body: inout ByteQueue) {
+        let error = APIError(refusal)
+        head.status = error.status
+        head.fields.append(.contentType, "application/json")
+        var id: [UInt8] = []
+        requestIDs.append(to: &id)
+        head.fields.append(.xRequestID, value: id.span)
+        if let seconds = error.retryAfterSeconds { head.fields.append(name: "retry-after", value: "\(seconds)") }
+        error.write(.openai, requestID: id.span, into: &body)
+    }
+
+    /// The id of a request: the client's own if it is well-formed, else a new one.
+    func takeRequestID(from head: borrowing RequestHead, into id: inout [UInt8]) {
+        id.removeAll(keepingCapacity: true)
+        if let field = head.fields.first(.xRequestID), isRequestID(head.fields.bytes.span.extracting(field.valueRange)) {
+            id.append(copying: head.fields.bytes.span.extracting(field.valueRange))
+        } else {
+            requestIDs.append(to: &id)
+        }
+    }
+
+    // MARK: Telemetry
+
+    /// The counters of a way through the gateway.
+    func route(_ operation: APIOperation, model: Int, endpoint: Int) -> RouteMetrics {
+        let key = (model << 24 | endpoint) << 8 | Int(operation.rawValue)
+        if let known = routes[key] { return known }
+        let snapshot = state.snapshot
+        let model = snapshot.models.models[model]
+        let made = metrics.route(
+            operation: "\(operation.label)", model: model.name, pool: snapshot.pools[model.pool].name,
+            endpoint: snapshot.endpoints[endpoint].address.authority, reactor: reactor.index + 1)
+        routes[key] = made
+        return made
+    }
+
+    /// The counters of requests that got no further than us.
+    func route(_ operation: APIOperation?) -> RouteMetrics {
+        let index = operation.map { Int($0.rawValue) } ?? APIOperation.allCases.count
+        if let known = unrouted[index] { return known }
+        let made = metrics.route(
+            operation: operation.map { "\($0.label)" } ?? "unknown", model: nil, pool: nil, endpoint: nil,
+            reactor: reactor.index + 1)
+        unrouted[index] = made
+        return made
+    }
+
+    /// Milliseconds since 1970 at a time of the reactor's clock.
+    func wallMillis(at nanos: Int64) -> Int {
+        if reactor.now - clockReadAt > 1_000_000_000 || clockReadAt == 0 {
+            clockReadAt = reactor.now
+            clockOffset = wallClockNanos() - reactor.now
+        }
+        return Int((nanos + clockOffset) / 1_000_000)
+    }
+
+    /// Writes one line of the access log, filled in by `fill`.
+    func log(_ fill: (inout AccessRecord) -> Void) {
+        guard let accessLog else { return }
+        record.reset()
+        fill(&record)
+        if accessLog.isEmpty { _ = reactor.schedule(self, at: reactor.now + GatewayWorker.logDelay) }
+        accessLog.write(record)
+    }
+
+    /// Hands what the access log has gathered to its writer.
+    func timerFired() { accessLog?.handOver() }
+}

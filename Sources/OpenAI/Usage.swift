@@ -1,0 +1,112 @@
+internal import Bytes
+
+/// Tokens of one exchange, as the engine counted them.
+package struct Usage: Sendable, Equatable {
+    /// Tokens read, cached ones among them, in every dialect.
+    package var promptTokens = 0
+    /// Tokens written, reasoning among them.
+    package var completionTokens = 0
+    /// Both, or what the engine said.
+    package var totalTokens = 0
+    /// Of the prompt: tokens that came from a cache.
+    package var cachedTokens = 0
+    /// Of the completion: tokens of reasoning.
+    package var reasoningTokens = 0
+
+    /// No tokens.
+    package init() {}
+}
+
+/// Numbers of one or several `usage` objects; later ones replace earlier ones, member by member, as Anthropic's
+/// `message_start` and `message_delta` ask.
+internal struct UsageCounts: Sendable {
+    private var prompt: Int?
+    private var input: Int?
+    private var completion: Int?
+    private var total: Int?
+    private var cached: Int?
+    private var cacheRead: Int?
+    private var cacheWritten: Int?
+    private var reasoning: Int?
+
+    /// What the numbers amount to; `nil` if no member was known.
+    internal var usage: Usage? {
+        guard prompt != nil || input != nil || completion != nil || total != nil else { return nil }
+        var usage = Usage()
+        // Anthropic counts what came from or went to the cache apart from `input_tokens`.
+        usage.promptTokens = prompt ?? sum(sum(input ?? 0, cacheRead ?? 0), cacheWritten ?? 0)
+        usage.completionTokens = completion ?? 0
+        if prompt == nil, input == nil, completion == nil { usage.promptTokens = total ?? 0 }
+        usage.totalTokens = total ?? sum(usage.promptTokens, usage.completionTokens)
+        usage.cachedTokens = cached ?? cacheRead ?? 0
+        usage.reasoningTokens = reasoning ?? 0
+        return usage
+    }
+
+    private func sum(_ left: Int, _ right: Int) -> Int {
+        let (sum, overflow) = left.addingReportingOverflow(right)
+        return overflow ? .max : sum
+    }
+
+    /// Takes the numbers of a `usage` object.
+    internal mutating func merge(_ object: Span<UInt8>) throws(JSONError) {
+        var reader = JSONMemberReader()
+        while let member = try reader.next(object) {
+            let key = object.extracting(member.key)
+            if member.value.kind == .object {
+                try mergeDetails(object.extracting(member.value.range))
+                continue
+            }
+            guard let count = jsonInteger(member.value, in: object) else { continue }
+            if bytesEqual(key, "prompt_tokens") {
+                prompt = count
+            } else if bytesEqual(key, "input_tokens") {
+                input = count
+            } else if bytesEqual(key, "completion_tokens") || bytesEqual(key, "output_tokens") {
+                completion = count
+            } else if bytesEqual(key, "total_tokens") {
+                total = count
+            } else if bytesEqual(key, "cache_read_input_tokens") {
+                cacheRead = count
+            } else if bytesEqual(key, "cache_creation_input_tokens") {
+                cacheWritten = count
+            }
+        }
+    }
+
+    /// `prompt_tokens_details` and the like: names do not clash between them.
+    private mutating func mergeDetails(_ object: Span<UInt8>) throws(JSONError) {
+        var reader = JSONMemberReader()
+        while let member = try reader.next(object) {
+            guard let count = jsonInteger(member.value, in: object) else { continue }
+            let key = object.extracting(member.key)
+            if bytesEqual(key, "cached_tokens") {
+                cached = count
+            } else if bytesEqual(key, "reasoning_tokens") {
+                reasoning = count
+            }
+        }
+    }
+}
+
+/// Reads the usage of complete responses.
+package enum UsageReader {
+    /// The top-level `usage` of a JSON body: Chat Completions, Responses, Messages, embeddings.
+    ///
+    /// - Returns: `nil` if there is none, or if the body is not JSON up to there.
+    package static func read(_ body: Span<UInt8>) -> Usage? {
+        var counts = UsageCounts()
+        do throws(JSONError) {
+            var reader = JSONMemberReader()
+            while let member = try reader.next(body) {
+                guard member.value.kind == .object, isKey(member, "usage", in: body) else { continue }
+                try counts.merge(body.extracting(member.value.range))
+                break
+            }
+        } catch {
+            // An engine's broken answer is passed on as it is; it just has no usage.
+            return nil
+        }
+        return counts.usage
+    }
+}

@@ -1,0 +1,409 @@
+internal import Bytes
+package import HTTP
+internal import Reactor
+internal import Telemetry
+internal import TLS
+
+/// One HTTP/1.1 connection from a client: reads requests, answers them in order, one at a time.
+///
+/// While a request is answered nothing is read, so what is pipelined waits in the kernel (and at most one read of it
+/// here); a client that hangs up is noticed all the same.
+/// - SeeAlso: RFC 9112.
+package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection {
+    package let stream: ByteStream
+    /// The head of the request that is read or answered now.
+    package private(set) var request = RequestHead()
+
+    private unowned let server: HTTPServer
+    private let place: Int
+    private let origin: Origin
+    private var handler: (any RequestHandler)?
+    private var inbox = ByteQueue()
+    private var scanner = HTTP1HeadScanner(for: .request)
+    private var chunks: ChunkedDecoder
+    private var phase = Phase.idle
+    private var bodyRemaining = 0
+    private var bodyReceived = 0
+    private var bodyDeadline = Int64.max
+    private var response = ResponsePhase.none
+    private var responseFraming = BodyFraming.none
+    private var closesAfterResponse = false
+    private var isDraining = false
+    private var discarded = 0
+
+    /// After a refusal, that much of an unwanted body is read so that the client can see the answer.
+    private static let discardLimit = 64 * 1024
+
+    private enum Phase {
+        /// Between requests: nothing of the next head has come.
+        case idle
+        case head, fixedBody, chunkedBody
+        /// The request is complete; reading is paused until it is answered.
+        case complete
+        /// The answer is sent, the rest of what the client sends is thrown away.
+        case discarding
+        case closed
+    }
+
+    private enum ResponsePhase { case none, body, done }
+
+    init(_ stream: ByteStream, server: HTTPServer, place: Int, origin: Origin) {
+        self.stream = stream
+        self.server = server
+        self.place = place
+        self.origin = origin
+        chunks = ChunkedDecoder(limits: server.limits.http1)
+        stream.writeTimeout = server.limits.writeTimeout
+        stream.delegate = self
+        stream.setDeadline(stream.reactor.now + server.limits.headerTimeout)
+    }
+
+    // MARK: Reading requests
+
+    package func received(_ bytes: Span<UInt8>) {
+        if inbox.isEmpty {
+            let used = consume(bytes)
+            if used < bytes.count, phase != .closed { inbox.append(bytes.extracting(used...)) }
+        } else {
+            inbox.append(bytes)
+            consumeInbox()
+        }
+    }
+
+    private func consumeInbox() {
+        // Taken out while it is read, for what is called here may come back to this connection.
+        var waiting = ByteQueue()
+        swap(&waiting, &inbox)
+        let used = consume(waiting.span)
+        waiting.consume(used)
+        if phase != .closed, !waiting.isEmpty { swap(&waiting, &inbox) }
+    }
+
+    /// Reads as much as makes sense now; returns how many bytes that was.
+    private func consume(_ bytes: Span<UInt8>) -> Int {
+        var offset = 0
+        while offset < bytes.count {
+            let before = offset
+            switch phase {
+            case .idle, .head: offset += readHead(bytes.extracting(offset...))
+            case .fixedBody: offset += readFixedBody(bytes.extracting(offset...))
+            case .chunkedBody: offset += readChunks(bytes.extracting(offset...))
+            case .discarding: offset += discard(bytes.count - offset)
+            case .complete, .closed: return offset
+            }
+            if offset == before, phase == .head { return offset }
+        }
+        return offset
+    }
+
+    private func readHead(_ bytes: Span<UInt8>) -> Int {
+        if phase == .idle {
+            phase = .head
+            scanner.reset()
+            stream.setDeadline(stream.reactor.now + server.limits.headerTimeout)
+        }
+        do throws(HTTP1Error) {
+            guard let length = try scanner.scan(bytes, limits: server.limits.http1) else { return 0 }
+            request.reset()
+            try parseRequestHead(bytes.extracting(scanner.leadingBytes..<length), limits: server.limits.http1, into: &request)
+            begin()
+            return length
+        } catch {
+            refuse(Refusal(status: error.status, reason: error.reason))
+            return bytes.count
+        }
+    }
+
+    private func begin() {
+        closesAfterResponse = !request.keepsAlive || isDraining
+        response = .none
+        bodyReceived = 0
+        if case .length(let length) = request.framing, length > server.limits.bodyBytes { return refuseBody() }
+        let handler = self.handler ?? server.service.makeHandler(origin)
+        self.handler = handler
+        switch request.framing {
+        case .length(let length) where length > 0:
+            bodyRemaining = length
+            phase = .fixedBody
+        case .chunked:
+            chunks = ChunkedDecoder(limits: server.limits.http1)
+            phase = .chunkedBody
+        case .length, .none, .untilClose:
+            phase = .complete
+        }
+        if phase == .complete {
+            stream.clearDeadline()
+            stream.pauseReading()
+            handler.requestHead(.http1(self))
+            if response != .done, phase == .complete { handler.requestEnd() }
+        } else {
+            bodyDeadline = stream.reactor.now + server.limits.bodyTimeout
+            noteBodyProgress()
+            handler.requestHead(.http1(self))
+        }
+    }
+
+    private func noteBodyProgress() {
+        stream.setDeadline(min(bodyDeadline, stream.reactor.now + server.limits.bodyIdleTimeout))
+    }
+
+    private func readFixedBody(_ bytes: Span<UInt8>) -> Int {
+        let count = min(bodyRemaining, bytes.count)
+        bodyRemaining -= count
+        let isLast = bodyRemaining == 0
+        if isLast { bodyComplete() } else { noteBodyProgress() }
+        if response != .done { handler?.requestBody(bytes.extracting(..<count)) }
+        if isLast { deliverEnd() }
+        return count
+    }
+
+    private func bodyComplete() {
+        phase = .complete
+        stream.clearDeadline()
+        stream.pauseReading()
+    }
+
+    /// Tells the handler that the body is complete; if it has answered already, the next request's turn has come.
+    private func deliverEnd() {
+        guard phase == .complete else { return }
+        if response == .done { nextRequest() } else { handler?.requestEnd() }
+    }
+
+    private func readChunks(_ bytes: Span<UInt8>) -> Int {
+        var offset = 0
+        do throws(HTTP1Error) {
+            while phase == .chunkedBody {
+                switch try chunks.decode(bytes, at: &offset) {
+                case .data(let range):
+                    bodyReceived += range.count
+                    if bodyReceived > server.limits.bodyBytes {
+                        refuseBody()
+                        return bytes.count
+                    }
+                    noteBodyProgress()
+                    if response != .done { handler?.requestBody(bytes.extracting(range)) }
+                case .needMore:
+                    return bytes.count
+                case .end:
+                    bodyComplete()
+                    deliverEnd()
+                }
+            }
+        } catch {
+            abandonRequest(.protocolError)
+            refuse(Refusal(status: error.status, reason: error.reason))
+            return bytes.count
+        }
+        return offset
+    }
+
+    private func discard(_ count: Int) -> Int {
+        discarded += count
+        if discarded > HTTP1ServerConnection.discardLimit * 16 { shut() }
+        return count
+    }
+
+    package func inputEnded() {
+        switch phase {
+        case .idle, .head, .discarding, .closed:
+            leave()
+        case .fixedBody, .chunkedBody, .complete:
+            if response == .done {
+                leave()
+            } else {
+                abandonRequest(.clientGone)
+                shut()
+            }
+        }
+    }
+
+    // MARK: Answering
+
+    /// Sends `100 Continue` if the client waits for it.
+    func sendContinue() {
+        guard request.expectsContinue, response == .none, phase != .complete else { return }
+        HTTP1Writer.continueResponse(into: &stream.output)
+        stream.touch()
+    }
+
+    func respond(_ head: ResponseHead) {
+        precondition(response == .none, "a request is answered once")
+        guard phase != .closed else { return }
+        if phase != .complete, restOfBody > HTTP1ServerConnection.discardLimit { closesAfterResponse = true }
+        if isDraining { closesAfterResponse = true }
+        var head = head
+        if request.version == .http10 {
+            closesAfterResponse = true
+            if head.framing == .chunked { head.framing = .untilClose }
+        }
+        responseFraming = head.framing
+        head.keepsAlive = !closesAfterResponse
+        HTTP1Writer.responseHead(head, to: request.method, date: server.date.span, into: &stream.output)
+        response = .body
+        stream.touch()
+    }
+
+    /// Bytes of the request's body that have not come yet; unknown counts as much.
+    private var restOfBody: Int { phase == .fixedBody ? bodyRemaining : .max }
+
+    func write(_ bytes: Span<UInt8>) {
+        guard phase != .closed, bytes.count > 0, request.method != .head else { return }
+        if responseFraming == .chunked {
+            HTTP1Writer.chunk(bytes, into: &stream.output)
+        } else {
+            stream.output.append(bytes)
+        }
+        stream.touch()
+    }
+
+    func finish() {
+        guard phase != .closed else { return }
+        if responseFraming == .chunked, request.method != .head { HTTP1Writer.lastChunk(into: &stream.output) }
+        response = .done
+        stream.touch()
+        if closesAfterResponse {
+            closeAfterAnswer()
+        } else if phase == .complete {
+            nextRequest()
+        }
+        // Else the rest of the body is still to come; it is read and thrown away.
+    }
+
+    func abortResponse() {
+        guard phase != .closed else { return }
+        // HTTP/1.0 knows the end by the close alone: only a reset tells that it came too early.
+        if responseFraming == .untilClose || (response == .none) { return shut(reset: true) }
+        response = .done
+        leave()
+    }
+
+    private func nextRequest() {
+        phase = .idle
+        response = .none
+        stream.setDeadline(stream.reactor.now + server.limits.idleTimeout)
+        stream.resumeReading()
+        if !inbox.isEmpty { stream.reactor.callAgain(PipelinedInput(self)) }
+    }
+
+    fileprivate func readPipelined() {
+        guard phase == .idle, !inbox.isEmpty else { return }
+        consumeInbox()
+    }
+
+    /// Ends the connection so that the client can still read the answer: says that we send no more, then reads and
+    /// throws away what it still sends, for a second at most (closing with unread bytes would reset the connection).
+    private func closeAfterAnswer() {
+        if phase == .complete, inbox.isEmpty {
+            leave()
+            return
+        }
+        releaseHandler()
+        phase = .discarding
+        stream.endOutputWhenSent()
+        inbox.removeAll()
+        stream.setDeadline(stream.reactor.now + 1_000_000_000)
+        stream.resumeReading()
+    }
+
+    private func refuseBody() {
+        abandonRequest(.protocolError)
+        refuse(Refusal(status: 413, reason: "the request body is too large"))
+    }
+
+    /// Answers what no handler will answer, and closes.
+    private func refuse(_ refusal: Refusal) {
+        server.metrics.cut(refusal.status == 408 ? .headerTimeout : .protocolError)
+        guard response == .none else { return shut() }
+        var head = ResponseHead()
+        var body = ByteQueue()
+        server.service.render(refusal, head: &head, body: &body)
+        head.framing = .length(body.count)
+        closesAfterResponse = true
+        head.keepsAlive = false
+        HTTP1Writer.responseHead(head, to: .get, date: server.date.span, into: &stream.output)
+        stream.output.append(body.bytes)
+        response = .done
+        phase = .discarding
+        stream.touch()
+        closeAfterAnswer()
+    }
+
+    // MARK: Ending
+
+    private func abandonRequest(_ reason: Abort) {
+        guard response != .done, phase != .idle, phase != .head, let handler else { return }
+        self.handler = nil
+        handler.requestAborted(reason)
+        server.service.recycle(handler)
+    }
+
+    private func releaseHandler() {
+        if let handler { server.service.recycle(handler) }
+        handler = nil
+    }
+
+    private func shut(reset: Bool = false) {
+        guard phase != .closed else { return }
+        stream.close(reset: reset)
+        leave()
+    }
+
+    /// Leaves the stream to itself: it sends what waits, then closes.
+    private func leave() {
+        guard phase != .closed else { return }
+        phase = .closed
+        releaseHandler()
+        stream.detach()
+        server.left(place)
+    }
+
+    package func established() {}
+
+    package func drained() {
+        if response == .body { handler?.responseDrained() }
+    }
+
+    package func prepareOutput() {}
+
+    package func deadlinePassed() {
+        switch phase {
+        case .idle, .discarding, .closed: shut()
+        case .head:
+            // A client that has sent nothing at all learns nothing.
+            inbox.isEmpty ? shut() : refuse(Refusal(status: 408, reason: "the request head came too slowly"))
+        case .fixedBody, .chunkedBody:
+            if response == .none {
+                abandonRequest(.clientStalled)
+                refuse(Refusal(status: 408, reason: "the request body came too slowly"))
+            } else {
+                abandonRequest(.clientStalled)
+                shut()
+            }
+        case .complete: break
+        }
+    }
+
+    package func failed(_ failure: StreamFailure) {
+        abandonRequest(failure == .writeStalled ? .clientStalled : .clientGone)
+        leave()
+    }
+
+    func drain() {
+        isDraining = true
+        if phase == .idle { shut() }
+    }
+
+    func closeNow() {
+        abandonRequest(.shutdown)
+        shut()
+    }
+}
+
+/// Continues with pipelined bytes in a round of its own, so that a long pipeline does not recurse.
+private final class PipelinedInput: SocketHandler {
+    private let connection: HTTP1ServerConnection
+
+    init(_ connection: HTTP1ServerConnection) { self.connection = connection }
+
+    func socketReady(_ readiness: Readiness) { connection.readPipelined() }
+}
