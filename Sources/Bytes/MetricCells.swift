@@ -45,7 +45,7 @@ package struct MetricShard: Sendable, Equatable {
     }
 
     /// Adds to a cell. A reactor needs no locked instruction: nobody else writes to its shard.
-    @inlinable internal func add(_ amount: Int, at index: Int, on shard: MetricShard) {
+    @inlinable @inline(__always) internal func add(_ amount: Int, at index: Int, on shard: MetricShard) {
         let cell = cell(index, shard)
         if shard.isShared {
             cell.pointee.wrappingAdd(amount, ordering: .relaxed)
@@ -102,7 +102,7 @@ package struct CounterHandle: Sendable {
     package init(_ run: MetricCellRun) { self.run = run }
 
     /// Adds `amount`, which is never negative.
-    @inlinable package func add(_ amount: Int = 1, on shard: MetricShard) {
+    @inlinable @inline(__always) package func add(_ amount: Int = 1, on shard: MetricShard) {
         run.add(amount, at: 0, on: shard)
     }
 }
@@ -115,7 +115,7 @@ package struct GaugeHandle: Sendable {
     package init(_ run: MetricCellRun) { self.run = run }
 
     /// Adds `amount`, which may be negative.
-    @inlinable package func add(_ amount: Int = 1, on shard: MetricShard) {
+    @inlinable @inline(__always) package func add(_ amount: Int = 1, on shard: MetricShard) {
         run.add(amount, at: 0, on: shard)
     }
 
@@ -149,7 +149,7 @@ package struct GaugeHandle: Sendable {
     }
 
     /// The bucket that `nanos` belongs to: the first whose bound is not below it.
-    @inlinable package func bucket(of nanos: Int) -> Int {
+    @inlinable @inline(__always) package func bucket(of nanos: Int) -> Int {
         let nanos = max(0, nanos)
         // The bounds below the largest power of two in `nanos` need no look: two or three comparisons remain.
         var index = Int(starts[nanos.leadingZeroBitCount])
@@ -171,7 +171,7 @@ package struct HistogramHandle: Sendable {
     }
 
     /// Counts one duration; a negative one as zero.
-    @inlinable package func observe(nanos: Int, on shard: MetricShard) {
+    @inlinable @inline(__always) package func observe(nanos: Int, on shard: MetricShard) {
         run.add(1, at: 1 &+ bounds.bucket(of: nanos), on: shard)
         run.add(Double(max(0, nanos)) * 1e-9, at: 0, on: shard)
     }
@@ -244,9 +244,6 @@ package final class MetricCells: Sendable {
     }
 }
 
-// Sendable: a queue is owned once and nothing else points into its memory, so it moves whole from thread to thread.
-extension ByteQueue: @unchecked Sendable {}
-
 /// Milliseconds since 1970 by the wall clock.
 package func wallClockMillis() -> Int {
     var now = timespec()
@@ -297,11 +294,15 @@ package final class OutputFile: Sendable {
 
 /// The whole of a small file, such as those in /proc; `nil` if it cannot be read.
 package func contents(ofSmallFile path: StaticString) -> [UInt8]? {
-    let descriptor = path.withUTF8Buffer { open(UnsafeRawPointer($0.baseAddress!).assumingMemoryBound(to: CChar.self), O_RDONLY | O_CLOEXEC) }
+    let descriptor = path.withUTF8Buffer {
+        open(UnsafeRawPointer($0.baseAddress!).assumingMemoryBound(to: CChar.self), O_RDONLY | O_CLOEXEC)
+    }
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     let bytes = [UInt8](unsafeUninitializedCapacity: 16384) { buffer, count in
-        while count < buffer.count, case let got = read(descriptor, buffer.baseAddress! + count, buffer.count - count), got > 0 {
+        while count < buffer.count, case let got = read(descriptor, buffer.baseAddress! + count, buffer.count - count),
+            got > 0
+        {
             count += got
         }
     }

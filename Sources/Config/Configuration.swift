@@ -20,6 +20,12 @@ package struct Configuration: Sendable, Equatable {
 
     package init() {}
 
+    /// The providers that pools use, each once, in the order of the pools. No two have the same name.
+    package var providers: [Provider] {
+        var seen: Set<String> = []
+        return pools.map(\.provider).filter { seen.insert($0.name).inserted }
+    }
+
     /// The pool of that name.
     package func pool(named name: String) -> Pool? { pools.first { $0.name == name } }
 }

@@ -32,7 +32,7 @@ extension Configuration {
     ) -> ConfigurationLoad {
         let (root, failures) = YAMLReader.read(text)
         let decoding = Decoding(text: String(decoding: text, as: UTF8.self), file: file, surroundings: surroundings)
-        for failure in failures { decoding.report(failure.message, at: failure.position) }
+        for failure in failures { decoding.report(failure) }
         var configuration = Configuration()
         // A document that could not be read to its end has no root; what is missing then says nothing.
         if root != nil || failures.isEmpty { configuration.read(root, with: decoding) }
@@ -54,6 +54,10 @@ extension Configuration {
         metrics.read(root.section("metrics"))
         shutdown.read(root.section("shutdown"))
         root.finish()
+        // After another error it may be the entry that is wrong which would serve.
+        if models.isEmpty, !pools.contains(where: \.discoverModels), !decoding.problems.hasErrors {
+            root.report("nothing to serve: neither models nor a pool with discoverModels: true")
+        }
     }
 
     private mutating func readWorkers(_ root: Section) {
@@ -61,7 +65,9 @@ extension Configuration {
             if text == "auto" { return .some(nil) }
             return wholeNumber(text).flatMap { (1...1024).contains($0) ? .some($0) : nil }
         }
-        if let value = root.value("workers", expected: "a whole number 1...1024, or auto", parse: parse) { workers = value }
+        if let value = root.value("workers", expected: "a whole number 1...1024, or auto", parse: parse) {
+            workers = value
+        }
     }
 }
 
@@ -90,7 +96,9 @@ extension Configuration.Metrics {
     mutating func read(_ section: Section) {
         section.boolean("enabled", into: &enabled)
         if let (text, position) = section.string("path") {
-            let isPlain = text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+            let isPlain = text.utf8.allSatisfy {
+                (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#")
+            }
             if !text.hasPrefix("/") || text.utf8.count < 2 || !isPlain {
                 section.decoding.report("path must begin with / as /metrics does, is \(quoted(text))", at: position)
             } else if ["/healthz", "/readyz"].contains(text) {

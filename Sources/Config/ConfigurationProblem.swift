@@ -36,7 +36,8 @@ package struct ConfigurationProblem: Sendable, Equatable, CustomStringConvertibl
     ///
     /// - Parameter colored: Whether ANSI colours are used.
     package func rendered(colored: Bool = false) -> String {
-        let (bold, red, plain) = colored ? ("\u{1B}[1m", severity == .error ? "\u{1B}[31m" : "\u{1B}[33m", "\u{1B}[0m") : ("", "", "")
+        let (bold, red, plain) =
+            colored ? ("\u{1B}[1m", severity == .error ? "\u{1B}[31m" : "\u{1B}[33m", "\u{1B}[0m") : ("", "", "")
         var text = "\(bold)\(place): \(red)\(severity.rawValue):\(plain) \(message)"
         guard let position, let excerpt else { return text }
         // The caret is put below its column: tabs stay tabs, and what would move the cursor is not shown.

@@ -30,11 +30,6 @@ struct ModelReader {
         for item in root.items("pools") ?? [] { reader.readPool(item) }
         for item in root.items("models") ?? [] { reader.readModel(item) }
         reader.resolve()
-        let serves = !reader.models.isEmpty || reader.pools.contains { $0.value.discoverModels }
-        // After an error it may be the entry that is wrong which would serve.
-        if !serves, !root.decoding.problems.hasErrors {
-            root.report("nothing to serve: neither models nor a pool with discoverModels: true")
-        }
         configuration.models = reader.models
         configuration.pools = reader.pools.map(\.value)
     }
@@ -163,7 +158,9 @@ struct ModelReader {
             readOwnPool(section, name: name)
         }
         section.finish()
-        if let name { models.append(Configuration.Model(name: name.text, aliases: aliases, pool: pool?.text ?? name.text)) }
+        if let name {
+            models.append(Configuration.Model(name: name.text, aliases: aliases, pool: pool?.text ?? name.text))
+        }
     }
 
     /// What a pool has cannot stand beside the name of one.

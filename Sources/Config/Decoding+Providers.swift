@@ -131,14 +131,21 @@ extension Decoding {
             report("headers must be a mapping of names to values, is \(node.kind)", at: node.position)
             return []
         }
+        // Any value may be secret, and in flow style they stand in one line.
+        showsLines = entries.first?.position.line != node.position.line
+        defer { showsLines = true }
         var headers: [Configuration.Header] = []
         if entries.count > 64 { report("more than 64 headers", at: node.position) }
         for entry in entries.prefix(64) {
             let name = entry.key.lowercased()
             if let complaint = complaint(about: name) {
-                report("header \(quoted(entry.key)) \(complaint)", at: entry.position, excerpt: .key(entry.key.unicodeScalars.count))
+                report(
+                    "header \(quoted(entry.key)) \(complaint)", at: entry.position,
+                    excerpt: .key(entry.key.unicodeScalars.count))
             } else if headers.contains(where: { $0.name == name }) {
-                report("header \(quoted(entry.key)) is here twice in different case", at: entry.position, excerpt: .key(entry.key.unicodeScalars.count))
+                report(
+                    "header \(quoted(entry.key)) is here twice in different case", at: entry.position,
+                    excerpt: .key(entry.key.unicodeScalars.count))
             } else if let value = secret(of: entry.value, for: "header \(name)", warnsOfLiteral: false) {
                 headers.append(Configuration.Header(name: name, value: value))
             }

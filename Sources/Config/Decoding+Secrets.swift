@@ -31,7 +31,9 @@ extension Decoding {
         }
         // It becomes the value of a header field: RFC 9110 section 5.5.
         guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
-            report("\(key): \(origin) holds a line break or control character", at: node.position, excerpt: excerpt(for: raw))
+            report(
+                "\(key): \(origin) holds a line break or control character", at: node.position,
+                excerpt: excerpt(for: raw))
             return nil
         }
         return Secret(bytes)
@@ -49,7 +51,8 @@ extension Decoding {
         if raw.hasPrefix("env:") {
             let name = String(raw.dropFirst(4))
             guard isVariableName(name) else {
-                report("\(key): env: must be followed by the name of a variable", at: node.position, excerpt: .beforeValue)
+                report(
+                    "\(key): env: must be followed by the name of a variable", at: node.position, excerpt: .beforeValue)
                 return nil
             }
             guard let value = environment(name) else {

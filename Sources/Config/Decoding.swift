@@ -12,13 +12,17 @@ final class Decoding {
     private(set) var omitted = 0
     /// Files the configuration refers to, as they were opened.
     private(set) var files: [String] = []
+    /// Whether messages show source lines; not while secrets may stand beside each other in one.
+    var showsLines = true
     /// Every key that was asked for, as `limits.timeouts.idle` or `models[].name`.
     var knownKeys: Set<String> = []
 
     init(text: String, file: String, surroundings: ConfigurationSurroundings) {
         self.file = file
         self.surroundings = surroundings
-        self.lines = splitLines(text)
+        // libyaml does not count a byte order mark.
+        self.lines = splitLines(
+            text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text)
     }
 
     /// How much of the source line a message may show.
@@ -47,13 +51,27 @@ final class Decoding {
     }
 
     private func shown(_ excerpt: Excerpt, at position: Position) -> String? {
-        guard lines.indices.contains(position.line - 1) else { return nil }
+        guard showsLines, lines.indices.contains(position.line - 1) else { return nil }
         let line = lines[position.line - 1]
         switch excerpt {
         case .line: return maskingSecrets(String(line.prefix(200)))
-        case .beforeValue: return String(line.prefix(position.column - 1)) + "***"
-        case .key(let length): return String(line.prefix(position.column - 1 + length)) + (line.count > length ? ": …" : "")
+        case .beforeValue: return maskingSecrets(String(line.prefix(position.column - 1))) + "***"
+        case .key(let length):
+            let end = position.column - 1 + length
+            return maskingSecrets(String(line.prefix(end))) + (line.count > end ? ": …" : "")
         }
+    }
+
+    /// Notes why the file is no YAML.
+    func report(_ failure: YAMLReader.Failure) {
+        var message = failure.message
+        // In flow style `{` ends an unquoted value, which no message of the parser would tell.
+        if let position = failure.position, position.column > 1, lines.indices.contains(position.line - 1),
+            lines[position.line - 1].dropFirst(position.column - 2).starts(with: "${".unicodeScalars)
+        {
+            message = "within [ ] or { } a value with ${…} needs quotes"
+        }
+        report(message, at: failure.position)
     }
 
     /// The text of a scalar with `${NAME}` replaced.
@@ -132,13 +150,16 @@ private func maskingSecrets(_ line: String) -> String {
         let after = line.index(after: colon)
         let value = line[after...].drop { $0 == " " || $0 == "\"" || $0 == "'" }
         let telling = ["apikey", "secret", "token", "password", "authorization", "credential"]
-        let harmless = value.isEmpty || ["env:", "file:", "${", "{", "auto", "always", "never"].contains { value.hasPrefix($0) }
-        if telling.contains(where: { name.contains($0) }), name != "apikeyheader", !harmless { return line[..<after] + " ***" }
+        let harmless =
+            value.isEmpty || ["env:", "file:", "${", "{", "auto", "always", "never"].contains { value.hasPrefix($0) }
+        let tells = name == "headers" && !value.isEmpty || !harmless && telling.contains { name.contains($0) }
+        if tells, name != "apikeyheader" { return line[..<after] + " ***" }
         search = line[after...]
     }
     return line
 }
 
 private func isKeyByte(_ byte: UInt8) -> Bool {
-    (48...57).contains(byte) || (97...122).contains(byte | 0x20) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+    (48...57).contains(byte) || (97...122).contains(byte | 0x20) || byte == UInt8(ascii: "-")
+        || byte == UInt8(ascii: "_")
 }

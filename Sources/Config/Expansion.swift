@@ -28,7 +28,8 @@ func expandVariables(
         guard let close = scalars[index...].firstIndex(of: "}") else {
             throw ExpansionError(message: "${ without }; write $${ for a literal ${", offset: index)
         }
-        result += try value(of: String.UnicodeScalarView(scalars[index + 2..<close]), at: index, environment: environment)
+        result += try value(
+            of: String.UnicodeScalarView(scalars[index + 2..<close]), at: index, environment: environment)
         index = close + 1
     }
     return result

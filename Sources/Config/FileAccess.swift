@@ -37,18 +37,13 @@ package func readFile(_ path: String, limit: Int = 8 << 20) throws(FileReadError
     guard descriptor >= 0 else { throw .lastError() }
     defer { close(descriptor) }
     var bytes: [UInt8] = []
-    let chunk = 64 << 10
+    var chunk = [UInt8](repeating: 0, count: 64 << 10)
     while bytes.count <= limit {
-        let have = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: chunk))
-        let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + have, chunk) }
-        if count < 0, errno == EINTR {
-            bytes.removeLast(chunk)
-            continue
-        }
+        let count = chunk.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        if count < 0, errno == EINTR { continue }
         guard count >= 0 else { throw .lastError() }
-        bytes.removeLast(chunk - count)
         if count == 0 { return bytes }
+        bytes.append(contentsOf: chunk[..<count])
     }
     throw FileReadError(reason: "larger than \(byteSizeText(limit))")
 }

@@ -9,14 +9,18 @@ private let sizeUnits: [(name: String, bytes: Int)] = [("GiB", 1 << 30), ("MiB",
 /// Reads `250ms`, `30s`, `5m`, `1h` or `0`. `nil` for anything else and past 10,000 hours.
 func duration(_ text: String) -> Duration? {
     if text == "0" { return .zero }
-    guard let (number, unit) = splitUnit(text), let found = timeUnits.first(where: { $0.name == unit }) else { return nil }
+    guard let (number, unit) = splitUnit(text), let found = timeUnits.first(where: { $0.name == unit }) else {
+        return nil
+    }
     let (millis, overflow) = Int64(number).multipliedReportingOverflow(by: found.millis)
     return overflow || millis > 10_000 * 3_600_000 ? nil : .milliseconds(millis)
 }
 
 /// Reads `16KiB`, `32MiB`, `1GiB` or plain bytes. `nil` for anything else and past 2^62.
 func byteSize(_ text: String) -> Int? {
-    guard let (number, unit) = splitUnit(text), let found = sizeUnits.first(where: { $0.name == unit }) else { return nil }
+    guard let (number, unit) = splitUnit(text), let found = sizeUnits.first(where: { $0.name == unit }) else {
+        return nil
+    }
     let (bytes, overflow) = number.multipliedReportingOverflow(by: found.bytes)
     return overflow || bytes > 1 << 62 ? nil : bytes
 }

@@ -103,7 +103,9 @@ extension Section {
 
     /// Reads `true` or `false`.
     func boolean(_ key: String, into target: inout Bool) {
-        if let value = value(key, expected: "true or false", parse: { $0 == "true" ? true : $0 == "false" ? false : nil }) {
+        if let value = value(
+            key, expected: "true or false", parse: { $0 == "true" ? true : $0 == "false" ? false : nil })
+        {
             target = value
         }
     }

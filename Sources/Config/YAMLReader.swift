@@ -20,6 +20,7 @@ final class YAMLReader {
 
     // On the heap: the parser holds a pointer to itself.
     private let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
+    private let bytes: UnsafeBufferPointer<UInt8>
     private var anchors: [String: YAMLNode] = [:]
     private var nodesRead = 0
     /// Mistakes that do not keep the rest from being read.
@@ -27,9 +28,9 @@ final class YAMLReader {
 
     /// - Parameter bytes: Outlives the reader.
     private init(_ bytes: UnsafeBufferPointer<UInt8>) {
+        self.bytes = bytes
         // It fails only without memory, and Swift allocations do not survive that either.
         precondition(yaml_parser_initialize(parser) == 1, "libyaml found no memory")
-        yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
         yaml_parser_set_input_string(parser, bytes.baseAddress, bytes.count)
     }
 
@@ -77,11 +78,11 @@ final class YAMLReader {
         return index
     }
 
-    private static func position(of index: Int, in text: [UInt8]) -> Position {
-        let before = text[..<index]
-        let lineStart = (before.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
+    private static func position(of index: Int, in text: some Collection<UInt8>) -> Position {
+        let before = text.prefix(index)
         let line = before.reduce(into: 1) { $0 += $1 == UInt8(ascii: "\n") ? 1 : 0 }
-        return Position(line: line, column: String(decoding: before[lineStart...], as: UTF8.self).unicodeScalars.count + 1)
+        let lineText = before.reversed().prefix { $0 != UInt8(ascii: "\n") }.reversed()
+        return Position(line: line, column: String(decoding: lineText, as: UTF8.self).unicodeScalars.count + 1)
     }
 
     /// Reads stream start to stream end.
@@ -159,7 +160,9 @@ final class YAMLReader {
             if event.type == YAML_MAPPING_END_EVENT { return (entries, count) }
             guard event.type == YAML_SCALAR_EVENT else { throw refusal("a key that is not a plain word", at: event) }
             let keyNode = try node(from: &event, depth: depth + 1)
-            guard case .scalar(let key, _) = keyNode.content else { throw refusal("a key that is not a word", at: event) }
+            guard case .scalar(let key, _) = keyNode.content else {
+                throw refusal("a key that is not a word", at: event)
+            }
             if key == "<<" { throw refusal("merge keys (<<) are not supported; write the settings out", at: event) }
             var valueEvent = try nextEvent()
             defer { yaml_event_delete(&valueEvent) }
@@ -194,7 +197,9 @@ final class YAMLReader {
     private func refuse(tag: UnsafePointer<UInt8>?, at event: yaml_event_t) throws(Failure) {
         guard let tag else { return }
         let name = String(cString: tag)
-        if name == "!" || ["str", "int", "bool", "float", "map", "seq"].contains(where: { "tag:yaml.org,2002:\($0)" == name }) {
+        if name == "!"
+            || ["str", "int", "bool", "float", "map", "seq"].contains(where: { "tag:yaml.org,2002:\($0)" == name })
+        {
             return
         }
         throw refusal("tag \(quoted(name)) is not supported", at: event)
@@ -212,7 +217,8 @@ extension YAMLReader {
         guard let problem = parser.pointee.problem else { return Failure(position: nil, message: "not YAML") }
         if parser.pointee.error == YAML_READER_ERROR {
             // Reader errors carry a byte offset and no mark; control characters are all that is left of them here.
-            return Failure(position: Position(parser.pointee.mark), message: "not YAML: " + String(cString: problem))
+            let place = Self.position(of: min(parser.pointee.problem_offset, bytes.count), in: bytes)
+            return Failure(position: place, message: "not YAML: " + String(cString: problem))
         }
         var message = "not YAML: " + String(cString: problem)
         if message.hasSuffix("found character that cannot start any token") {
@@ -238,7 +244,9 @@ extension Position {
 func quoted(_ text: String) -> String {
     var shown = String.UnicodeScalarView()
     for scalar in text.unicodeScalars.prefix(80) {
-        shown.append(scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}" ? "\u{FFFD}" : scalar)
+        shown.append(
+            scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}"
+                ? "\u{FFFD}" : scalar)
     }
     return "\"" + String(shown) + (text.unicodeScalars.count > 80 ? "…" : "") + "\""
 }

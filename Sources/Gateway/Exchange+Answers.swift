@@ -1,6 +1,7 @@
 internal import Bytes
 internal import HTTP
 internal import OpenAI
+internal import Topology
 internal import Telemetry
 internal import Transport
 
@@ -11,7 +12,7 @@ extension Exchange {
         guard let stream else { return }
         let dialect = dialect ?? path?.dialect ?? .openai
         status = error.status(in: dialect)
-        errorCode = error.label
+        errorCode = error.kind.label
         if error.kind == .bodyTooLarge { flags.insert(.bodyTooLarge) }
         var text = ByteQueue()
         error.write(dialect, requestID: requestID.span, into: &text)
@@ -29,8 +30,7 @@ extension Exchange {
     func answerUpstreamError() {
         let credentialsAreOurs = !state.provider(of: state.snapshot.pools[pool]).forwardsCredentials
         let upstreamStatus = status
-        let error = APIError.upstream(
-            status: upstreamStatus, body: relay.kept.span, credentialsAreOurs: credentialsAreOurs)
+        let error = relay.error(status: upstreamStatus, credentialsAreOurs: credentialsAreOurs)
         endAttempt(upstreamStatus == 429 ? .rateLimited : upstreamStatus >= 500 ? .serverError : .ok)
         fail(error)
     }
@@ -52,8 +52,9 @@ extension Exchange {
 
     /// The id of the request, under the name each dialect's SDKs read.
     func appendRequestID(_ dialect: APIDialect) {
-        worker.responseHead.fields.append(.xRequestID, value: requestID.span)
-        if dialect == .anthropic { worker.responseHead.fields.append(.requestID, value: requestID.span) }
+        let id = requestID
+        worker.responseHead.fields.append(.xRequestID, value: id.span)
+        if dialect == .anthropic { worker.responseHead.fields.append(.requestID, value: id.span) }
     }
 
     /// Answers what needs no engine.
@@ -116,23 +117,36 @@ extension Exchange {
     func inspectBody(_ path: APIPath, _ request: borrowing RequestHead) throws(APIError) {
         let fields = request.fields
         let expectsMultipart = path.operation.body == .multipart
+        if expectsMultipart, fields.first(.contentType) == nil {
+            throw .unsupportedContentType(expected: "multipart/form-data")
+        }
+        let body = body
         do throws(BodyError) {
             if let field = fields.first(.contentType) {
                 let type = fields.bytes.span.extracting(field.valueRange)
-                if path.operation.body != .json, let boundary = multipartBoundary(type) {
+                if path.operation.body != .json, let range = multipartBoundary(type) {
+                    let boundary = [UInt8](copying: type.extracting(range))
+                    self.boundary = boundary
                     var found = MultipartFacts()
                     try inspectMultipart(
-                        body.bytes.span, boundary: type.extracting(boundary), into: &found, model: path.modelSource)
+                        body.contents, boundary: boundary.span, into: &found, model: path.modelSource)
                     multipart = found
                     return
                 }
             }
-            if expectsMultipart { throw APIError.unsupportedContentType(expected: "multipart/form-data") }
-            try inspect(body.bytes.span, into: &facts, model: path.modelSource)
+            try inspect(body.contents, into: &facts, model: path.modelSource)
         } catch {
             throw APIError(error)
         }
     }
+}
+
+/// Whether the value of a content type is `type`, parameters aside.
+private func isMediaType(_ value: Span<UInt8>, _ type: StaticString) -> Bool {
+    guard bytesBeginIgnoringCase(value, with: type) else { return false }
+    guard value.count > type.utf8CodeUnitCount else { return true }
+    let next = value[type.utf8CodeUnitCount]
+    return next == UInt8(ascii: ";") || next == UInt8(ascii: " ") || next == UInt8(ascii: "\t")
 }
 
 extension APIMethod {

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import HTTP
 internal import OpenAI
+internal import Reactor
 internal import Telemetry
 internal import Transport
 
@@ -95,7 +96,7 @@ extension Exchange {
 
     /// Measures when content came, once for each read: what comes together was written together.
     private func noteTokens() {
-        guard let content = relay.scanner?.contentEvents, content > relay.contentEvents else { return }
+        guard let content = relay.scanner?.summary.contentEvents, content > relay.contentEvents else { return }
         let now = worker.reactor.now
         if relay.firstTokenAt == nil {
             relay.firstTokenAt = now
@@ -111,7 +112,7 @@ extension Exchange {
     func endRelay() {
         guard let stream else { return }
         if relay.kind == .events, !streamIsWhole {
-            endAttempt(.truncated)
+            endAttempt(.broken)
             return breakRelay(.closed(afterHead: true))
         }
         relay.usage = relay.kind == .events ? relay.scanner?.summary.usage : readUsage()
@@ -123,14 +124,13 @@ extension Exchange {
 
     /// A stream that ends without its terminal event looks complete to the SDKs: it must not end like that.
     private var streamIsWhole: Bool {
-        guard let scanner = relay.scanner, scanner.dialect != .other else { return true }
-        let summary = scanner.summary
+        guard let summary = relay.scanner?.summary, path?.operation.events != .other else { return true }
         return summary.isTerminated || summary.hasFinishReason || summary.hasError
     }
 
     private func readUsage() -> Usage? {
         guard relay.kind == .json, !relay.isCut, !relay.kept.isEmpty else { return nil }
-        return UsageReader.read(relay.kept.span)
+        return relay.keptUsage
     }
 
     /// The engine failed in the middle of its answer: the client must see that it is not whole.
@@ -139,11 +139,11 @@ extension Exchange {
         worker.metrics.streamBreaks[failure.breakReason].add(1, on: worker.shard)
         abortedBy = .upstream
         let error = failure.isTimeout ? APIError.upstreamTimeout : APIError.upstreamFailed(.truncated)
-        errorCode = error.label
+        errorCode = error.kind.label
         if relay.kind == .events {
             var event = ByteQueue()
             // An event that was cut off is ended first, so that ours stands alone.
-            if relay.scanner?.isInsideEvent == true { event.append("\n\n") }
+            if relay.scanner?.isBetweenEvents == false { event.append("\n\n") }
             error.writeEvent(path.operation.events, into: &event)
             send(event.span, to: stream)
         }

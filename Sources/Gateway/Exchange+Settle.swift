@@ -1,6 +1,7 @@
 internal import Bytes
 internal import HTTP
 internal import OpenAI
+internal import Reactor
 internal import Telemetry
 internal import Transport
 
@@ -19,13 +20,13 @@ extension Exchange {
         let now = worker.reactor.now
         phase = .idle
         worker.exchangesInFlight -= 1
+        self.route?.requestLeft()
         let route = self.route ?? worker.route(path?.operation)
-        if self.route == nil { route.requestBegan() }
         self.route = nil
         if let usage = relay.usage {
             route.tokens(input: usage.promptTokens, output: usage.completionTokens, cached: usage.cachedTokens)
         }
-        route.requestEnded(status: status, durationNanos: Int(now - startedAt))
+        route.requestAnswered(status: status, durationNanos: Int(now - startedAt))
         worker.log { record in describe(stream.request, endedAt: now, in: &record) }
     }
 
@@ -56,10 +57,14 @@ extension Exchange {
         record.set(.path, request.target.span)
         record.set(.modelRequested, model.span)
         if modelIndex >= 0 {
-            record.set(.modelServed, state.modelLabels[modelIndex].span)
-            record.set(.pool, state.poolLabels[pool].span)
+            let (label, poolLabel) = (state.modelLabels[modelIndex], state.poolLabels[pool])
+            record.set(.modelServed, label.span)
+            record.set(.pool, poolLabel.span)
         }
-        if endpoint >= 0 { record.set(.endpoint, state.authorities[endpoint].span) }
+        if endpoint >= 0 {
+            let label = state.authorities[endpoint]
+            record.set(.endpoint, label.span)
+        }
         describeClient(request, in: &record)
     }
 

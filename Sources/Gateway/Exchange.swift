@@ -1,10 +1,10 @@
-package import Bytes
-package import HTTP
+internal import Bytes
+internal import HTTP
 internal import OpenAI
-package import Reactor
+internal import Reactor
 internal import Telemetry
 internal import Topology
-package import Transport
+internal import Transport
 
 /// One request and its response: the life of a request, from top to bottom.
 ///
@@ -29,6 +29,7 @@ final class Exchange: RequestHandler, ResponseHandler {
     var path: APIPath?
     var facts = RequestFacts()
     var multipart: MultipartFacts?
+    var boundary: [UInt8] = []
     let body = RequestBody()
     private let rewrittenBody = RequestBody()
     /// The model as the client wrote it.
@@ -71,7 +72,7 @@ final class Exchange: RequestHandler, ResponseHandler {
         self.worker = worker
         self.origin = origin
         state = worker.state
-        call.handler = self
+        call.report(to: self)
         call.body = body
     }
 
@@ -80,10 +81,10 @@ final class Exchange: RequestHandler, ResponseHandler {
     func requestHead(_ stream: ServerStream) {
         begin(stream)
         let target = stream.request.target
-        switch APIPath.classify(APIMethod(stream.request.method), target.span) {
+        switch APITarget.classify(APIMethod(stream.request.method), target.span) {
         case .operation(let path):
             self.path = path
-            path.operation.isForwarded ? awaitBody(path) : answerOurselves(path, target)
+            if path.operation.isForwarded { awaitBody(path) } else { answerOurselves(path, target) }
         case .notFound(let dialect):
             flags.insert(.noRoute)
             fail(.unknownPath(target.span), dialect)
@@ -125,7 +126,7 @@ final class Exchange: RequestHandler, ResponseHandler {
             return fail(.unsupportedContentEncoding)
         }
         if let error = contentTypeError(path, fields) { return fail(error) }
-        if case .length(let length) = stream.request.framing, length <= 1 << 20 { _ = body.bytes.reserve(length) }
+        if case .length(let length) = stream.request.framing, length <= 1 << 20 { body.bytes.makeRoom(for: length) }
         stream.sendContinue()
     }
 
@@ -136,6 +137,8 @@ final class Exchange: RequestHandler, ResponseHandler {
     func requestEnd() {
         guard phase == .receiving, let path, let stream else { return }
         relay.bytesIn = body.bytes.count
+        // From here on the exchange keeps to one state, even if another is published while it runs.
+        state = worker.state
         do throws(APIError) {
             try inspectBody(path, stream.request)
             try findModel(path, stream.request.target)
@@ -152,9 +155,11 @@ final class Exchange: RequestHandler, ResponseHandler {
         if let named = path.decodedModel(target.span) {
             model = named
         } else if let multipart {
-            model.append(copying: body.bytes.span.extracting(multipart.modelRange))
+            let body = body
+            model.append(copying: multipart.model(in: body.contents))
         } else {
-            model.append(copying: facts.model(in: body.bytes.span))
+            let (body, facts) = (body, facts)
+            model.append(copying: facts.model(in: body.contents))
         }
         if model.isEmpty {
             // The API lets the model be left out: that is clear only if there is a single one.
@@ -163,6 +168,7 @@ final class Exchange: RequestHandler, ResponseHandler {
         }
         guard let match = models.match(model.span) else {
             flags.insert(.noModel)
+            let model = model
             throw .unknownModel(model.span, near: nearMatches(of: model, among: models.exactNames))
         }
         modelIndex = match.model
@@ -179,7 +185,9 @@ final class Exchange: RequestHandler, ResponseHandler {
         if let multipart {
             guard let upstreamModel, upstreamModel != model else { return }
             rewrittenBody.bytes.removeAll(keeping: 65536)
-            multipart.append(body.bytes.span, model: upstreamModel, to: &rewrittenBody.bytes)
+            let (body, boundary) = (body, boundary)
+            multipart.append(
+                body.contents, boundary: boundary.span, model: upstreamModel.span, to: &rewrittenBody.bytes)
             call.body = rewrittenBody
             return
         }
@@ -189,12 +197,15 @@ final class Exchange: RequestHandler, ResponseHandler {
         relay.stripsUsage = rewrite.forcesUsage && !facts.wantsUsage
         if rewrite.leavesUnchanged(facts) { return }
         rewrittenBody.bytes.removeAll(keeping: 65536)
-        rewrite.append(body.bytes.span, facts, to: &rewrittenBody.bytes)
+        let body = body
+        rewrite.append(body.contents, facts, to: &rewrittenBody.bytes)
         call.body = rewrittenBody
     }
 
     private func bodyNames(_ name: [UInt8]) -> Bool {
-        facts.hasModel && bytesEqual(facts.model(in: body.bytes.span), name.span)
+        let (body, facts) = (body, facts)
+        guard facts.hasModel else { return false }
+        return bytesEqual(facts.model(in: body.contents), name.span)
     }
 
     // MARK: The attempt
@@ -204,19 +215,16 @@ final class Exchange: RequestHandler, ResponseHandler {
         guard let path, let stream else { return }
         phase = .waiting
         attempts += 1
-        endpoint = worker.pickEndpoint(ofPool: pool, state)
+        endpoint = worker.pickEndpoint(ofPool: pool)
         attemptedAt = worker.reactor.now
-        let route = worker.route(path.operation, model: modelIndex, endpoint: endpoint, state)
-        if self.route == nil {
-            route.requestBegan()
-        } else if self.route !== route {
-            self.route?.requestMoved(to: route)
-        }
+        let route = worker.route(path.operation, model: modelIndex, endpoint: endpoint)
+        // Requests in flight are counted by model and pool, which stay the same from attempt to attempt.
+        if self.route == nil { route.requestEntered() }
         self.route = route
         route.attemptBegan()
         isAttemptOpen = true
         writeHead(path, stream.request)
-        worker.connections(ofEndpoint: endpoint, state).start(call)
+        worker.endpoints[endpoint].start(call)
     }
 
     /// The head the endpoint gets: the client's fields less what is not for it, and what the provider wants.
@@ -240,13 +248,16 @@ final class Exchange: RequestHandler, ResponseHandler {
                 field.name, name: provider.fields.bytes.span.extracting(field.nameRange),
                 value: provider.fields.bytes.span.extracting(field.valueRange))
         }
-        call.head.fields.append(.xRequestID, value: requestID.span)
+        let id = requestID
+        call.head.fields.append(.xRequestID, value: id.span)
     }
 
     /// Tries another endpoint of the pool if the last one has not seen the request. Returns whether it does.
     private func retriesElsewhere(_ failure: UpstreamFailure) -> Bool {
         let size = state.snapshot.pools[pool].endpoints.count
-        guard phase == .waiting, failure.isUnseen, attempts < min(size, Exchange.attemptLimit) else { return false }
+        // After a reload the slots are others; the request then fails as if there were no other endpoint.
+        guard phase == .waiting, failure.isUnseen, state === worker.state else { return false }
+        guard attempts < min(size, Exchange.attemptLimit) else { return false }
         attempt()
         return true
     }

@@ -4,7 +4,6 @@ internal import HTTP
 internal import OpenAI
 internal import TLS
 internal import Topology
-internal import Transport
 
 /// How the endpoints of one provider are spoken to; made when the configuration loads.
 struct ProviderPolicy: Sendable {
@@ -16,7 +15,7 @@ struct ProviderPolicy: Sendable {
     let forwardsCredentials: Bool
     /// Whether engines are asked to report usage at the end of a stream.
     let asksForUsage: Bool
-    let tls: TLSClientContext?
+    let tls: TLSClientContext
 
     /// Whether a field of the client gives way to one of the provider's.
     func replaces(_ field: HeaderFields.Field, of head: borrowing HeaderFields) -> Bool {
@@ -38,28 +37,38 @@ final class GatewayState: Sendable {
     let snapshot: Snapshot
     /// By `Pool.provider`.
     let providers: [ProviderPolicy]
+    /// Slot of the provider, by slot of the endpoint.
+    let providerOfEndpoint: [Int]
     /// The path put before every request, by slot of the endpoint.
     let prefixes: [[UInt8]]
     /// The value of `Host`, by slot of the endpoint.
     let authorities: [[UInt8]]
     /// The models that can be listed.
-    let modelList: ModelList
+    let models: [ModelList.Entry]
+    /// For the log, by index.
+    let modelLabels: [[UInt8]]
+    let poolLabels: [[UInt8]]
 
+    /// - Parameter created: Seconds since 1970 that `/v1/models` shows.
     init(snapshot: Snapshot, providers: [ProviderPolicy], created: Int) {
         self.snapshot = snapshot
         self.providers = providers
-        var providerOf = [Int](repeating: 0, count: snapshot.endpoints.count)
+        var providerOfEndpoint = [Int](repeating: 0, count: snapshot.endpoints.count)
         for pool in snapshot.pools {
-            for slot in pool.endpoints { providerOf[slot] = pool.provider }
+            for slot in pool.endpoints { providerOfEndpoint[slot] = pool.provider }
         }
+        self.providerOfEndpoint = providerOfEndpoint
         prefixes = snapshot.endpoints.enumerated().map { slot, endpoint in
-            Array((endpoint.address.pathPrefix + providers[providerOf[slot]].source.pathPrefix).utf8)
+            let provider = providers[providerOfEndpoint[slot]].source
+            return Array((endpoint.address.pathPrefix + provider.pathPrefix).utf8)
         }
         authorities = snapshot.endpoints.map { Array($0.address.authority.utf8) }
-        modelList = ModelList(
-            snapshot.models.exactNames.map { ModelList.Entry(id: $0, created: created, owner: Array("penstock".utf8)) })
+        modelLabels = snapshot.models.models.map { Array($0.name.utf8) }
+        poolLabels = snapshot.pools.map { Array($0.name.utf8) }
+        models = snapshot.models.exactNames.map {
+            ModelList.Entry(id: $0, created: created, ownedBy: Array("penstock".utf8))
+        }
     }
 
-    /// Pools by name, to carry over what belongs to them.
     func provider(of pool: Pool) -> ProviderPolicy { providers[pool.provider] }
 }

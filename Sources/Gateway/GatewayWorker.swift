@@ -1,11 +1,23 @@
-package import Bytes
+internal import Bytes
 internal import Config
-package import HTTP
+internal import HTTP
 internal import OpenAI
-package import Reactor
+internal import Reactor
 internal import Telemetry
 internal import Topology
-package import Transport
+internal import Transport
+
+/// What every worker is given.
+struct WorkerResources: Sendable {
+    let state: GatewayState
+    let metrics: GatewayMetrics
+    let serving: ServingStatus
+    let log: Log
+    let configuration: Configuration
+    let resolver = Resolver()
+    /// How many workers there are.
+    let workers: Int
+}
 
 /// The gateway on one reactor: what exchanges there share.
 final class GatewayWorker: RequestService, TimerHandler {
@@ -21,7 +33,7 @@ final class GatewayWorker: RequestService, TimerHandler {
     /// Exchanges that have begun and not ended.
     var exchangesInFlight = 0
 
-    private let transportMetrics: TransportMetrics
+    let transportMetrics: TransportMetrics
     private let resolver: Resolver
     private let accessLog: AccessLogBuffer?
     private var record = AccessRecord()
@@ -39,19 +51,19 @@ final class GatewayWorker: RequestService, TimerHandler {
     /// Exchanges kept for the next requests.
     private static let keptExchanges = 512
 
-    init(
-        _ reactor: Reactor, state: GatewayState, metrics: GatewayMetrics, accessLog: AccessLogBuffer?,
-        resolver: Resolver, serving: ServingStatus, workerCount: Int
-    ) {
+    init(_ reactor: Reactor, _ resources: WorkerResources) {
         self.reactor = reactor
-        self.state = state
-        self.metrics = metrics
-        self.accessLog = accessLog
-        self.resolver = resolver
-        self.serving = serving
-        self.workerCount = workerCount
+        state = resources.state
+        metrics = resources.metrics
+        serving = resources.serving
+        resolver = resources.resolver
+        workerCount = resources.workers
         shard = MetricShard(reactor: reactor.index + 1)
         transportMetrics = TransportMetrics(metrics, reactor: reactor.index + 1)
+        accessLog = resources.configuration.logging.access
+            ? AccessLogBuffer(resources.log.writer, format: resources.log.format) : nil
+        let (lag, shard) = (metrics.eventLoopLag(reactor: reactor.index + 1), shard)
+        reactor.onRound = { lag.observe(nanos: Int($0), on: shard) }
         connectEndpoints(before: [], of: nil)
     }
 
@@ -67,28 +79,28 @@ final class GatewayWorker: RequestService, TimerHandler {
 
     /// Keeps the connections of endpoints that are the same, makes those of new ones, closes those of gone ones.
     private func connectEndpoints(before: [EndpointConnections], of old: GatewayState?) {
-        var kept: [Endpoint: EndpointConnections] = [:]
+        var kept: [Endpoint: (connections: EndpointConnections, policy: ProviderPolicy)] = [:]
         if let old {
             for (slot, endpoint) in old.snapshot.endpoints.enumerated() {
-                if old.policy(ofEndpoint: slot)?.source == state.policy(of: endpoint)?.source {
-                    kept[endpoint] = before[slot]
-                } else {
-                    before[slot].close()
-                }
+                kept[endpoint] = (before[slot], old.providers[old.providerOfEndpoint[slot]])
             }
         }
-        endpoints = state.snapshot.endpoints.map { endpoint in
-            if let connections = kept.removeValue(forKey: endpoint) { return connections }
-            let settings = endpointSettings(endpoint)
-            return EndpointConnections(settings, resolver: resolver, metrics: transportMetrics, on: reactor)
+        endpoints = state.snapshot.endpoints.enumerated().map { slot, endpoint in
+            let policy = state.providers[state.providerOfEndpoint[slot]]
+            if let known = kept[endpoint], known.policy.source == policy.source {
+                kept[endpoint] = nil
+                return known.connections
+            }
+            return makeConnections(endpoint, policy)
         }
-        for connections in kept.values { connections.close() }
+        for gone in kept.values { gone.connections.close() }
         nextInPool = state.snapshot.pools.map { _ in reactor.index }
     }
 
-    private func endpointSettings(_ endpoint: Endpoint) -> EndpointSettings {
-        guard let policy = state.policy(of: endpoint) else { preconditionFailure("an endpoint belongs to a provider") }
-        return EndpointSettings(endpoint, policy, workers: workerCount)
+    /// Connections to an endpoint, not opened yet.
+    func makeConnections(_ endpoint: Endpoint, _ policy: ProviderPolicy) -> EndpointConnections {
+        let settings = EndpointSettings(endpoint, policy, workers: workerCount)
+        return EndpointConnections(settings, resolver: resolver, metrics: transportMetrics, on: reactor)
     }
 
     /// The next endpoint of a pool in turn, by its slot.

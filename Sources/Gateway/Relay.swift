@@ -62,6 +62,14 @@ struct Relay: ~Copyable {
         if bytes.count > room { isCut = true }
     }
 
+    /// What a whole JSON body says of its usage.
+    var keptUsage: Usage? { UsageReader.read(kept.span) }
+
+    /// The error the gathered body tells of.
+    func error(status: Int, credentialsAreOurs: Bool) -> APIError {
+        .upstream(status: status, body: kept.span, credentialsAreOurs: credentialsAreOurs)
+    }
+
     /// Keeps a piece of a JSON body, as long as it is not too large.
     mutating func keep(_ bytes: Span<UInt8>) {
         guard !isCut else { return }

@@ -27,7 +27,7 @@ extension UpstreamFailure {
         case .connect: .connectFailed
         case .connectTimeout: .connectTimeout
         case .tls: .tlsFailed
-        case .closed: afterHead ? .truncated : .reset
+        case .closed: afterHead ? .broken : .reset
         case .refused: .reset
         case .malformed: .protocolError
         case .firstByteTimeout: .firstByteTimeout
@@ -50,7 +50,7 @@ extension UpstreamFailure {
 
 extension APIError {
     /// What the client is told of a failed attempt when there is no other.
-    init(_ failure: UpstreamFailure) {
+    init(_ failure: Transport.UpstreamFailure) {
         switch failure {
         case .unresolved, .connect, .tls: self = .upstreamFailed(.unreachable)
         case .closed, .refused: self = .upstreamFailed(.reset)

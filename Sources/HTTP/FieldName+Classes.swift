@@ -29,13 +29,13 @@ extension FieldName {
 
     /// Whether a request field of this name may go on to the backend; `.other` may, subject to its name.
     ///
-    /// Not what describes the hop, what we write ourselves (length, host, request id, trace context), and what would
-    /// bring an answer we do not read (`accept-encoding`, `range`). Credentials are not judged here: the caller
-    /// decides on those for which `isCredential` holds.
+    /// Not what describes the hop, what we write ourselves (length, host, request id), what would bring an answer we
+    /// do not read (`accept-encoding`, `range`), and what browsers say of a page: some engines refuse by `origin`.
+    /// Credentials are not judged here: the caller decides on those for which `isCredential` holds.
     package var forwardedUpstream: Bool {
         switch self {
-        case .acceptEncoding, .contentLength, .expect, .host, .range, .requestID, .traceparent, .tracestate,
-            .xRequestID, .date, .server, .setCookie, .priority:
+        case .acceptEncoding, .contentLength, .date, .expect, .host, .origin, .priority, .range, .referer, .requestID,
+            .server, .setCookie, .xRequestID:
             false
         default: !isHopByHop && !isForwarding
         }
@@ -85,11 +85,13 @@ extension HeaderFields {
     package func isForwardedUpstream(_ field: Field) -> Bool {
         if field.name != .other { return field.name.forwardedUpstream }
         let name = bytes.span.extracting(field.nameRange)
-        return !(bytesBegin(name, with: "x-forwarded-") || bytesBegin(name, with: "x-gateway-")
+        return
+            !(bytesBegin(name, with: "x-forwarded-") || bytesBegin(name, with: "x-gateway-")
             || bytesBegin(name, with: "x-envoy-") || bytesBegin(name, with: "x-original-")
             || bytesBegin(name, with: "x-rewrite-") || bytesBegin(name, with: "x-http-method")
             || bytesBegin(name, with: "x-method-override") || bytesBegin(name, with: "x-penstock-")
-            || bytesBegin(name, with: "proxy-") || bytesBegin(name, with: "sec-websocket-"))
+            || bytesBegin(name, with: "proxy-") || bytesBegin(name, with: "sec-")
+            || bytesBegin(name, with: "access-control-"))
     }
 
     /// Whether a field of a response may go on to the client, judged by its whole name. See `forwardedDownstream`.

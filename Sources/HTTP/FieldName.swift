@@ -13,7 +13,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
     case anthropicBeta, anthropicVersion, shouldRetry, stainlessRetryCount, xAPIKey, xForwardedFor, xForwardedHost
     case xForwardedProto, xRealIP, xRequestID, wwwAuthenticate, allow, contentDisposition
     case acceptLanguage, contentLanguage, googleAPIKey, idempotencyKey, openaiBeta, origin, priority, referer
-    case xForwardedPort
+    case xForwardedPort, xAccelBuffering
 
     /// The name in lower case; empty for `.other`.
     package var text: StaticString {
@@ -74,6 +74,7 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
         case .via: "via"
         case .wwwAuthenticate: "www-authenticate"
         case .xAPIKey: "x-api-key"
+        case .xAccelBuffering: "x-accel-buffering"
         case .xForwardedFor: "x-forwarded-for"
         case .xForwardedHost: "x-forwarded-host"
         case .xForwardedPort: "x-forwarded-port"

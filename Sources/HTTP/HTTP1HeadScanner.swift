@@ -76,7 +76,7 @@ package struct HTTP1HeadScanner: Sendable {
         switch side {
         case .request:
             guard line.count <= limits.requestLineBytes else { throw .requestLineTooLong }
-            guard line.count >= 12,
+            guard line.count >= 12, tokenOctets[Int(line[0])] != 0,
                 bytesBegin(line.extracting((line.count - 9)..<line.count), with: " HTTP/")
             else { throw .malformedRequestLine }
         case .response:

@@ -172,8 +172,10 @@ package struct FrameTap: ~Copyable {
             if flags & 4 != 0 { awaitsContinuation = false }
             return nil
         case .goAway, nil: return ledger.count(.unknown, now: now)
-        // A promise from a client or a forbidden one from a server ends the connection in nghttp2.
-        case .pushPromise, .data, .headers, .windowUpdate: return nil
+        // nghttp2 accepts promises until the server has acknowledged that we want none. But the server has read that
+        // before any request it could answer with one. A promise from a client is nghttp2's to refuse.
+        case .pushPromise: return peer == .server ? .protocolViolation : nil
+        case .data, .headers, .windowUpdate: return nil
         }
     }
 

@@ -26,16 +26,16 @@ package protocol HTTP2ClientDelegate: AnyObject {
 /// The owner feeds what it reads to `receive`, sends what `produce` yields, and obeys the verdicts.
 package final class HTTP2ClientSession {
     // The connection owns its session and is its delegate: a strong reference would never be freed.
-    package unowned(unsafe) var delegate: (any HTTP2ClientDelegate)?
+    @exclusivity(unchecked) package unowned(unsafe) var delegate: (any HTTP2ClientDelegate)?
     internal let engine: HTTP2Engine
     internal let limits: HTTP2Limits
     private let pool: HTTP2StreamPool<HTTP2ClientStream>
-    private var open: [HTTP2ClientStream] = []
+    @exclusivity(unchecked) private var open: [HTTP2ClientStream] = []
     /// Streams whose writers may go on; told after nghttp2 has returned.
-    private var drained: [HTTP2ClientStream] = []
-    internal var block = ResponseBlock()
+    @exclusivity(unchecked) private var drained: [HTTP2ClientStream] = []
+    @exclusivity(unchecked) internal var block = ResponseBlock()
     /// The stream of the header block or DATA frame being read. Not retained: it is in `open`, or this is nil.
-    internal var current: Unmanaged<HTTP2ClientStream>?
+    @exclusivity(unchecked) internal var current: Unmanaged<HTTP2ClientStream>?
 
     /// A session for a connection just made; the preface and our SETTINGS are the first `produce`.
     ///
@@ -87,6 +87,8 @@ package final class HTTP2ClientSession {
     // MARK: Bytes
 
     /// Takes what the server sent.
+    ///
+    /// Not to be called while much output waits unsent: a peer that does not read is not read either.
     ///
     /// - Parameter now: Monotonic nanoseconds.
     /// - Returns: What to do next; before obeying, send what `produce` yields.
@@ -190,6 +192,8 @@ package final class HTTP2ClientSession {
     internal func close(_ stream: consuming HTTP2ClientStream, code: UInt32) {
         if let current, current.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { self.current = nil }
         if code == HTTP2Code.refusedStream { stream.isUnprocessed = true }
+        // A stream whose both sides had ended is closed without error, whatever we still had to say.
+        let code = code == HTTP2Code.noError ? stream.resetCode : code
         stream.isReset = true
         delegate?.streamClosed(stream, code: code)
         stream.session = nil

@@ -7,31 +7,33 @@ package import HTTP
 /// that its methods do nothing. Not `Sendable`: it stays on the session's reactor.
 package final class HTTP2ClientStream {
     /// The stream's number on its connection.
-    package internal(set) var id: Int32 = 0
+    @exclusivity(unchecked) package internal(set) var id: Int32 = 0
     /// The head of the response. The owner may take it (`swap`) once `responseHead` was called.
-    package var response = ResponseHead()
+    @exclusivity(unchecked) package var response = ResponseHead()
     /// Whatever the transport wants to find again.
-    package var owner: AnyObject?
+    @exclusivity(unchecked) package var owner: AnyObject?
     /// A final head has come.
-    package internal(set) var isResponseStarted = false
+    @exclusivity(unchecked) package internal(set) var isResponseStarted = false
     /// The whole response has come.
-    package internal(set) var isResponseComplete = false
+    @exclusivity(unchecked) package internal(set) var isResponseComplete = false
     /// The stream has been reset by us, or is closed.
-    package internal(set) var isReset = false
+    @exclusivity(unchecked) package internal(set) var isReset = false
     /// Meaningful in `streamClosed`: the server has not acted on the request, so it may be sent again elsewhere.
     ///
     /// True if the server refused it, named a lower stream as its last, or never got it.
-    package internal(set) var isUnprocessed = false
+    @exclusivity(unchecked) package internal(set) var isUnprocessed = false
 
     // The session outlives its streams' use of it: it clears this when the stream closes, and when it dies itself.
-    internal unowned(unsafe) var session: HTTP2ClientSession?
-    internal var output = StreamOutput()
+    @exclusivity(unchecked) internal unowned(unsafe) var session: HTTP2ClientSession?
+    @exclusivity(unchecked) internal var output = StreamOutput()
+    /// Why we have reset the stream.
+    @exclusivity(unchecked) internal private(set) var resetCode = HTTP2Code.noError
     /// Index in the session's list of open streams.
-    internal var slot = 0
+    @exclusivity(unchecked) internal var slot = 0
     /// The head of the request has been written.
-    internal var isSent = false
+    @exclusivity(unchecked) internal var isSent = false
     /// Response bytes the delegate has not consumed yet.
-    internal var unconsumed = 0
+    @exclusivity(unchecked) internal var unconsumed = 0
 
     internal init() {}
 
@@ -64,6 +66,7 @@ package final class HTTP2ClientStream {
     package func reset(_ code: UInt32 = HTTP2Code.cancel) {
         guard let session, !isReset else { return }
         isReset = true
+        resetCode = code
         session.engine.reset(id, code: code)
     }
 
@@ -92,6 +95,7 @@ package final class HTTP2ClientStream {
         isResponseStarted = false
         isResponseComplete = false
         isReset = false
+        resetCode = HTTP2Code.noError
         isUnprocessed = false
         output.reset()
         isSent = false

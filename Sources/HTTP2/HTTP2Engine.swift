@@ -9,29 +9,31 @@ internal import HTTP
 /// struct would be accessed twice at once.
 internal final class HTTP2Engine {
     /// The nghttp2 session; set once by `start`.
-    private(set) var session: OpaquePointer?
-    var tap: FrameTap
+    @exclusivity(unchecked) private(set) var session: OpaquePointer?
+    // `@exclusivity(unchecked)` here and in sessions and streams: the checks at run time took a sixth of a request, and no
+    // access of these lasts over a call of nghttp2 or of a delegate, so that none can nest.
+    @exclusivity(unchecked) var tap: FrameTap
     /// The time of the last `receive`, for what callbacks count.
-    private(set) var now: Int64
-    private(set) var verdict = HTTP2Verdict.ok
-    private(set) var isReceiving = false
+    @exclusivity(unchecked) private(set) var now: Int64
+    @exclusivity(unchecked) private(set) var verdict = HTTP2Verdict.ok
+    @exclusivity(unchecked) private(set) var isReceiving = false
     /// Why a callback stopped nghttp2.
-    private var breach: HTTP2CloseReason?
+    @exclusivity(unchecked) private var breach: HTTP2CloseReason?
 
     /// Where frames go; set during `produce` only.
-    private var output: UnsafeMutablePointer<ByteQueue>?
-    private var outputLimit = 0
+    @exclusivity(unchecked) private var output: UnsafeMutablePointer<ByteQueue>?
+    @exclusivity(unchecked) private var outputLimit = 0
 
-    var nameValues = NameValueList()
+    @exclusivity(unchecked) var nameValues = NameValueList()
 
     /// The peer has acknowledged our SETTINGS.
-    var settingsAcknowledged = false
+    @exclusivity(unchecked) var settingsAcknowledged = false
     /// The peer has sent GOAWAY.
-    var peerIsLeaving = false
+    @exclusivity(unchecked) var peerIsLeaving = false
     /// The peer's SETTINGS have come.
-    private var hasPeerSettings = false
+    @exclusivity(unchecked) private var hasPeerSettings = false
     /// PINGs of ours not yet answered.
-    var pingsOutstanding = 0
+    @exclusivity(unchecked) var pingsOutstanding = 0
 
     init(peer: FrameTap.Peer, budgets: FrameBudgets, now: Int64) {
         tap = FrameTap(peer: peer, budgets: budgets, now: now)
@@ -50,6 +52,8 @@ internal final class HTTP2Engine {
         // The tap knows closed streams; nghttp2 would keep them for a priority tree that does not exist.
         nghttp2_option_set_no_closed_streams(option, 1)
         nghttp2_option_set_max_outbound_ack(option, 200)
+        // A last resort: the tap counts resets and spares those of answered requests, which nghttp2 does not.
+        nghttp2_option_set_stream_reset_rate_limit(option, 2000, 500)
         let isServer = tap.peer == .client
         let status =
             isServer
@@ -112,7 +116,8 @@ internal final class HTTP2Engine {
         }
     }
 
-    /// Remembers that the connection must be cut. From callbacks; what they return then stops nghttp2.
+    /// Remembers that the connection must be cut. From callbacks; what they return then stops nghttp2, and must do so
+    /// only while receiving: when sending, nghttp2 would leave the frame half done.
     func fail(_ reason: HTTP2CloseReason) -> CInt {
         if breach == nil { breach = reason }
         return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
@@ -144,27 +149,29 @@ internal final class HTTP2Engine {
             self.output = target
             outputLimit = limit
             defer { self.output = nil }
-            while target.pointee.count < limit {
-                var frames: UnsafePointer<UInt8>?
-                let count = nghttp2_session_mem_send(session, &frames)
-                if count == 0 { break }
-                if count < 0 {
-                    close(breach ?? .library)
-                    break
-                }
-                target.pointee.append(UnsafeRawBufferPointer(start: frames, count: count))
+            drain(into: target)
+            if let breach, verdict.isOK {
+                close(breach)
+                drain(into: target)
             }
+        }
+    }
+
+    private func drain(into target: UnsafeMutablePointer<ByteQueue>) {
+        while target.pointee.count < outputLimit {
+            var frames: UnsafePointer<UInt8>?
+            let count = nghttp2_session_mem_send(session, &frames)
+            if count == 0 { return }
+            // Nothing can be sent any more, not even a GOAWAY.
+            if count < 0 { return close(.library) }
+            target.pointee.append(UnsafeRawBufferPointer(start: frames, count: count))
         }
     }
 
     /// Settles the verdict after frames were sent.
     func settle() -> HTTP2Verdict {
-        if verdict.isOK {
-            if let breach {
-                close(breach)
-            } else if nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0 {
-                verdict = .finished
-            }
+        if verdict.isOK && nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0 {
+            verdict = .finished
         }
         return verdict
     }

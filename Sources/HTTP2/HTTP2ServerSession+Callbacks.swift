@@ -160,7 +160,7 @@ extension HTTP2ServerSession {
         switch FrameKind(rawValue: header.type) {
         case .headers where header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0:
             if let stream = stream(header.stream_id) { responseEnded(stream) }
-        case .reset: return resetSent(header.stream_id, code: frame.resetCode)
+        case .reset: resetSent(header.stream_id, code: frame.resetCode)
         case .goAway: engine.sentGoAway(frame)
         default: break
         }
@@ -168,12 +168,12 @@ extension HTTP2ServerSession {
     }
 
     /// A reset has been sent: ours, or one with which nghttp2 answers what is invalid.
-    private func resetSent(_ id: Int32, code: UInt32) -> CInt {
+    private func resetSent(_ id: Int32, code: UInt32) {
         engine.tap.streams.markReset(UInt32(bitPattern: id))
         guard code != HTTP2Code.noError, code != HTTP2Code.refusedStream, let stream = stream(id),
             !stream.isReset, !stream.isGlitchCounted
-        else { return 0 }
-        return engine.countGlitch()
+        else { return }
+        _ = engine.countGlitch()
     }
 
     private func frameNotSent(_ frame: UnsafePointer<nghttp2_frame>) -> CInt {

@@ -26,16 +26,16 @@ package protocol HTTP2ServerDelegate: AnyObject {
 /// The owner feeds what it reads to `receive`, sends what `produce` yields, and obeys the verdicts.
 package final class HTTP2ServerSession {
     // The connection owns its session and is its delegate: a strong reference would never be freed.
-    package unowned(unsafe) var delegate: (any HTTP2ServerDelegate)?
+    @exclusivity(unchecked) package unowned(unsafe) var delegate: (any HTTP2ServerDelegate)?
     internal let engine: HTTP2Engine
     internal let limits: HTTP2Limits
     private let pool: HTTP2StreamPool<HTTP2ServerStream>
-    private var open: [HTTP2ServerStream] = []
+    @exclusivity(unchecked) private var open: [HTTP2ServerStream] = []
     /// Streams whose writers may go on; told after nghttp2 has returned.
-    private var drained: [HTTP2ServerStream] = []
-    internal var block = RequestBlock()
+    @exclusivity(unchecked) private var drained: [HTTP2ServerStream] = []
+    @exclusivity(unchecked) internal var block = RequestBlock()
     /// The stream of the header block or DATA frame being read. Not retained: it is in `open`, or this is nil.
-    internal var current: Unmanaged<HTTP2ServerStream>?
+    @exclusivity(unchecked) internal var current: Unmanaged<HTTP2ServerStream>?
     private var hasAnnouncedShutdown = false
     private var hasSentGoAway = false
 
@@ -80,6 +80,8 @@ package final class HTTP2ServerSession {
     // MARK: Bytes
 
     /// Takes what the client sent.
+    ///
+    /// Not to be called while much output waits unsent: a peer that does not read is not read either.
     ///
     /// - Parameter now: Monotonic nanoseconds.
     /// - Returns: What to do next; before obeying, send what `produce` yields.
@@ -160,6 +162,8 @@ package final class HTTP2ServerSession {
             _ = nghttp2_session_consume_connection(engine.session, stream.unconsumed)
         }
         if let current, current.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { self.current = nil }
+        // A stream whose both sides had ended is closed without error, whatever we still had to say.
+        let code = code == HTTP2Code.noError ? stream.resetCode : code
         stream.isReset = true
         if stream.isAnnounced { delegate?.streamClosed(stream, code: code) }
         stream.session = nil

@@ -7,31 +7,33 @@ package import HTTP
 /// that its methods do nothing. Not `Sendable`: it stays on the session's reactor.
 package final class HTTP2ServerStream {
     /// The stream's number on its connection.
-    package internal(set) var id: Int32 = 0
+    @exclusivity(unchecked) package internal(set) var id: Int32 = 0
     /// The head of the request. The owner may take it (`swap`) once `requestHead` was called.
-    package var request = RequestHead()
+    @exclusivity(unchecked) package var request = RequestHead()
     /// Whatever the transport wants to find again.
-    package var owner: AnyObject?
+    @exclusivity(unchecked) package var owner: AnyObject?
     /// The client has sent its whole request.
-    package internal(set) var isRequestComplete = false
+    @exclusivity(unchecked) package internal(set) var isRequestComplete = false
     /// `respond` has been called.
-    package private(set) var isResponseStarted = false
+    @exclusivity(unchecked) package private(set) var isResponseStarted = false
     /// The stream has been reset by us, or is closed.
-    package internal(set) var isReset = false
+    @exclusivity(unchecked) package internal(set) var isReset = false
 
     // The session outlives its streams' use of it: it clears this when the stream closes, and when it dies itself.
-    internal unowned(unsafe) var session: HTTP2ServerSession?
-    internal var output = StreamOutput()
+    @exclusivity(unchecked) internal unowned(unsafe) var session: HTTP2ServerSession?
+    @exclusivity(unchecked) internal var output = StreamOutput()
+    /// Why we have reset the stream.
+    @exclusivity(unchecked) internal private(set) var resetCode = HTTP2Code.noError
     /// Index in the session's list of open streams.
-    internal var slot = 0
+    @exclusivity(unchecked) internal var slot = 0
     /// The delegate knows this stream.
-    internal var isAnnounced = false
+    @exclusivity(unchecked) internal var isAnnounced = false
     /// We refused the request: what follows of its body is dropped.
-    internal var isRejected = false
+    @exclusivity(unchecked) internal var isRejected = false
     /// An invalid frame of this stream has been counted.
-    internal var isGlitchCounted = false
+    @exclusivity(unchecked) internal var isGlitchCounted = false
     /// Request bytes the delegate has not consumed yet.
-    internal var unconsumed = 0
+    @exclusivity(unchecked) internal var unconsumed = 0
 
     internal init() {}
 
@@ -67,7 +69,7 @@ package final class HTTP2ServerStream {
 
     /// Sends bytes of the body. They are copied and leave with the next `produce`, as the peer's window allows.
     package func write(_ bytes: Span<UInt8>) {
-        guard let session, !isReset, !bytes.isEmpty else { return }
+        guard let session, !isReset, !output.isBroken, !bytes.isEmpty else { return }
         precondition(isResponseStarted && !output.isFinished, "the body lies between head and end")
         output.queue.append(bytes)
         if output.queue.count >= session.limits.outputHighWater { output.isOverHighWater = true }
@@ -76,9 +78,20 @@ package final class HTTP2ServerStream {
 
     /// Ends the body.
     package func finish() {
-        guard let session, !isReset, !output.isFinished else { return }
+        guard let session, !isReset, !output.isFinished, !output.isBroken else { return }
         precondition(isResponseStarted, "a response begins with its head")
         output.isFinished = true
+        resume(session)
+    }
+
+    /// Ends the response with `INTERNAL_ERROR` once what was written has left: the client sees that it is not whole.
+    package func breakOff() {
+        guard let session, !isReset, !output.isFinished else { return }
+        guard isResponseStarted else { return reset(HTTP2Code.internalError) }
+        // Not the client's fault: it is not counted against it.
+        isGlitchCounted = true
+        output.isBroken = true
+        resetCode = HTTP2Code.internalError
         resume(session)
     }
 
@@ -86,6 +99,7 @@ package final class HTTP2ServerStream {
     package func reset(_ code: UInt32) {
         guard let session, !isReset else { return }
         isReset = true
+        resetCode = code
         session.engine.reset(id, code: code)
     }
 
@@ -114,6 +128,7 @@ package final class HTTP2ServerStream {
         isRequestComplete = false
         isResponseStarted = false
         isReset = false
+        resetCode = HTTP2Code.noError
         output.reset()
         isAnnounced = false
         isRejected = false

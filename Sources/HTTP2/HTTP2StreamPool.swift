@@ -2,7 +2,7 @@
 ///
 /// One for all sessions of a reactor, so that an idle connection holds none.
 package final class HTTP2StreamPool<Stream: AnyObject> {
-    private var streams: [Stream] = []
+    @exclusivity(unchecked) private var streams: [Stream] = []
     private let capacity: Int
 
     /// An empty pool that keeps at most `capacity` streams.

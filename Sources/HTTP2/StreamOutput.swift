@@ -6,6 +6,8 @@ internal struct StreamOutput: ~Copyable {
     var queue = ByteQueue()
     /// No more bytes come.
     var isFinished = false
+    /// The body ends with an error once what waits has left.
+    var isBroken = false
     /// nghttp2 found nothing to send and does not ask again before it is told.
     var isDeferred = false
     /// The writer was told to pause, and waits to hear that it may go on.
@@ -14,6 +16,8 @@ internal struct StreamOutput: ~Copyable {
     /// What nghttp2 may send now, at most `limit` bytes. The bytes stay until `HTTP2Engine.sendData`.
     mutating func offer(_ limit: Int, _ flags: UnsafeMutablePointer<UInt32>) -> Int {
         let count = min(limit, queue.count)
+        // nghttp2 then resets the stream with INTERNAL_ERROR.
+        if count == 0 && isBroken { return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
         if count == 0 && !isFinished {
             isDeferred = true
             return Int(NGHTTP2_ERR_DEFERRED.rawValue)
@@ -27,6 +31,7 @@ internal struct StreamOutput: ~Copyable {
     mutating func reset() {
         queue.removeAll(keeping: 16 * 1024)
         isFinished = false
+        isBroken = false
         isDeferred = false
         isOverHighWater = false
     }

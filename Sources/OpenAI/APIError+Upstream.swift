@@ -50,7 +50,8 @@ extension APIError {
             return APIError(
                 .upstreamVerdict, 429, type: "requests", code: "rate_limit_exceeded",
                 message ?? "The model's backend is rate limited. Please try again later.")
-        case 501: return APIError(.upstreamVerdict, 501, code: "not_supported", message ?? "This is not supported here.")
+        case 501:
+            return APIError(.upstreamVerdict, 501, code: "not_supported", message ?? "This is not supported here.")
         case 503, 529:
             return APIError(
                 .overloaded, 503, type: "server_error", code: "server_is_overloaded",
@@ -84,7 +85,8 @@ extension APIError {
 
     private static func isOpenAIType(_ type: String) -> Bool {
         switch type {
-        case "invalid_request_error", "insufficient_quota", "server_error", "requests", "tokens", "image_generation_user_error":
+        case "invalid_request_error", "insufficient_quota", "server_error", "requests", "tokens",
+            "image_generation_user_error":
             true
         default: false
         }

@@ -12,7 +12,9 @@ extension APITarget {
         let path = target.extracting(0..<end)
         let dialect: APIDialect = bytesBegin(path, with: "/v1/messages") ? .anthropic : .openai
         guard var match = PathTable.match(path) else { return .notFound(dialect) }
-        if let range = match.model, !isModelID(path.extracting(range), in: match.operation) { return .notFound(dialect) }
+        if let range = match.model, !isModelID(path.extracting(range), in: match.operation) {
+            return .notFound(dialect)
+        }
         let plainEnd = match.model?.lowerBound ?? path.count
         guard isPlain(path.extracting(0..<plainEnd)) else { return .notFound(dialect) }
         if let range = match.model, !isPlain(path.extracting(range.upperBound..<path.count)) {
@@ -144,7 +146,8 @@ internal enum PathTable {
         guard rest.count > 0, rest[rest.count - 1] != UInt8(ascii: "/") else { return false }
         for path in genericBelow where bytesEqual(rest, path) { return true }
         for prefix in notGeneric where bytesBegin(rest, with: prefix) { return false }
-        return true
+        // So that no prefix is passed by with capital letters where an engine does not tell them apart.
+        return rest.indices.allSatisfy { asciiLowercased(rest[$0]) == rest[$0] }
     }
 
     /// `/openai/v1/…`, `/openai/deployments/{model}/…`, `/openai/responses`, `/openai/models`.

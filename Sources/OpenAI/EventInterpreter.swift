@@ -58,14 +58,17 @@ internal struct EventInterpreter: Sendable {
         summary.events += 1
         if fields.hasSeveralDataLines {
             // Rare, and legal: the lines are one text with line feeds.
-            let verdict = evaluate(fields, fields.joined.span, 0..<fields.joined.count)
+            let name = bytes.extracting(fields.name)
+            let verdict = evaluate(fields, name: name, fields.joined.span, 0..<fields.joined.count)
             if case .nullUsage = verdict { return .keep }
             return verdict
         }
-        return evaluate(fields, bytes, data)
+        return evaluate(fields, name: bytes.extracting(fields.name), bytes, data)
     }
 
-    private mutating func evaluate(_ fields: EventFields, _ bytes: Span<UInt8>, _ data: Range<Int>) -> Verdict {
+    private mutating func evaluate(
+        _ fields: EventFields, name: Span<UInt8>, _ bytes: Span<UInt8>, _ data: Range<Int>
+    ) -> Verdict {
         let payload = bytes.extracting(data)
         if data.count == 6, bytesEqual(payload, "[DONE]") {
             summary.isTerminated = summary.isTerminated || dialect == .completions
@@ -73,13 +76,13 @@ internal struct EventInterpreter: Sendable {
         }
         switch dialect {
         case .completions:
-            if fields.name.count == 0, fields.marks.isDisjoint(with: [.usage, .error, .finishReason]) {
+            if name.count == 0, !fields.marks.asksForReading {
                 summary.contentEvents += 1
-                return fields.marks.contains(.nullUsage) ? nullUsage(bytes, data) : .keep
+                return fields.marks.nullUsage ? nullUsage(bytes, data) : .keep
             }
-            return readCompletion(payload, name: bytes.extracting(fields.name))
+            return readCompletion(payload, name: name)
         case .messages, .responses, .other:
-            readNamed(fields, payload, name: bytes.extracting(fields.name))
+            readNamed(fields, payload, name: name)
             return .keep
         }
     }
@@ -169,9 +172,9 @@ extension EventInterpreter {
             summary.hasError = true
         case .error: summary.hasError = true
         case .plain:
-            if dialect == .other, fields.marks.contains(.error), holdsError(payload) { summary.hasError = true }
+            if dialect == .other, fields.marks.error, holdsError(payload) { summary.hasError = true }
         }
-        if fields.marks.contains(.usage), type != .content { readUsage(payload) }
+        if fields.marks.usage, type != .content { readUsage(payload) }
     }
 
     /// The text of a top-level member; empty if there is none.
@@ -255,13 +258,13 @@ private struct EventFields {
     var joined: [UInt8] = []
     /// Where the value of `event` stands; empty if there is none.
     var name = 0..<0
-    var marks: JSONMarks = []
+    var marks = JSONMarks()
 
     /// Takes a line, which is not empty.
     mutating func note(_ bytes: Span<UInt8>, _ line: Range<Int>, _ found: JSONMarks) {
         let text = bytes.extracting(line)
         if bytesBegin(text, with: "data:") {
-            marks.formUnion(found)
+            marks.merge(found)
             let value = EventFields.value(bytes, (line.lowerBound + 5)..<line.upperBound)
             if let first = data { join(bytes, first, value) }
             data = value

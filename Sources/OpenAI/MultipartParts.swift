@@ -81,7 +81,9 @@ internal struct PartReader {
                 throw .malformedMultipart("a part has no body")
             }
             guard body[end + 1] == 0x0A else { throw .malformedMultipart("a header line has a bare carriage return") }
-            guard end - start <= MultipartLimits.header else { throw .malformedMultipart("a part's header is too long") }
+            guard end - start <= MultipartLimits.header else {
+                throw .malformedMultipart("a part's header is too long")
+            }
             let line = body.extracting(position..<end)
             let lineStart = position
             position = end + 2

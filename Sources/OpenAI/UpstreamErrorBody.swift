@@ -103,7 +103,8 @@ internal struct UpstreamErrorBody {
                 var elements = JSONElementReader()
                 while let element = try elements.next(list) {
                     if !place.isEmpty { place.append(UInt8(ascii: ".")) }
-                    place.append(contentsOf: jsonText(element, in: list) ?? [UInt8](copying: list.extracting(element.range)))
+                    place.append(
+                        contentsOf: jsonText(element, in: list) ?? [UInt8](copying: list.extracting(element.range)))
                 }
             }
         }

@@ -47,6 +47,7 @@ package final class TLSEngine {
     private let side: Side
     /// The end that reading came to; it stays so.
     private var end: TLSReadResult?
+    private var isEndReported = false
     private var hasSentClose = false
     private var hasInputEnded = false
     /// Ciphertext left from earlier calls, before `borrowed`.
@@ -174,9 +175,10 @@ extension TLSEngine {
         hasInputEnded = true
     }
 
-    /// Whether reading on could give plaintext without further input.
+    /// Whether reading on could tell something new without further input: data, or the end.
     package var hasUnreadInput: Bool {
         borrowed.count > 0 || !backlog.isEmpty || SSL_pending(connection) > 0
+            || (!isEndReported && (end != nil || hasInputEnded))
     }
 
     /// Decrypts into `buffer`, as much as fits and is there.
@@ -184,10 +186,10 @@ extension TLSEngine {
     /// - Parameter buffer: At least one byte; 16 KiB and more take whole records.
     package func read(into buffer: UnsafeMutableRawBufferPointer) -> TLSReadResult {
         precondition(buffer.count > 0, "nowhere to read to")
-        if let end { return end }
-        if !isEstablished, let unfinished = handshake() { return unfinished }
+        if let end { return report(end) }
+        if !isEstablished, let unfinished = handshake() { return report(unfinished) }
         var filled = 0
-        while filled < buffer.count, hasUnreadInput || hasInputEnded {
+        while filled < buffer.count, hasUnreadInput {
             ERR_clear_error()
             var count = 0
             let rest = buffer.baseAddress.unsafelyUnwrapped + filled
@@ -202,7 +204,13 @@ extension TLSEngine {
             }
             break
         }
-        return filled > 0 ? .bytes(filled) : end ?? .wantsInput
+        if filled > 0 { return .bytes(filled) }
+        return end.map { report($0) } ?? .wantsInput
+    }
+
+    private func report(_ result: TLSReadResult) -> TLSReadResult {
+        if end != nil { isEndReported = true }
+        return result
     }
 
     /// Goes on with the handshake as far as the input allows; `nil` once it is done.

@@ -38,6 +38,7 @@ package struct GatewayMetrics: Sendable {
     /// Number of the configuration in force.
     package let configGeneration: GaugeHandle
     private let eventLoopLag: MetricFamily
+    private let reactors: Int
 
     /// - Parameters:
     ///   - reactors: How many reactors write.
@@ -46,6 +47,7 @@ package struct GatewayMetrics: Sendable {
     package init(reactors: Int, version: String, droppedLogLines: @escaping @Sendable () -> Int) {
         let registry = MetricRegistry(reactors: reactors)
         self.registry = registry
+        self.reactors = reactors
         registry.family(.buildInformation).gauge(version, swiftVersion).set(1)
         requests = registry.family(.requests)
         requestDuration = registry.family(.requestDuration)
@@ -72,6 +74,12 @@ package struct GatewayMetrics: Sendable {
     /// The counters of connections on one side that speak one protocol.
     package func connections(_ side: ConnectionSide, _ spoken: WireProtocol) -> ConnectionMetrics {
         connectionMetrics[Int(side.rawValue) * WireProtocol.allCases.count + Int(spoken.rawValue)]
+    }
+
+    /// Where a reactor counts. Reactors are numbered from 1, to as many as were announced.
+    package func shard(reactor: Int) -> MetricShard {
+        precondition(reactor <= reactors, "what that reactor counts would not be summed")
+        return MetricShard(reactor: reactor)
     }
 
     /// How late a reactor serves what is ready. Reactors are numbered from 1.
@@ -123,18 +131,22 @@ extension MetricDeclaration {
         "Requests answered, or given up by the client.")
     internal static let requestDuration = MetricDeclaration(
         "penstock_request_duration_seconds",
-        .histogram(nanos: seconds(
-            0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68)),
+        .histogram(
+            nanos: seconds(
+                0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
+                327.68)),
         labels: ["model", "pool"], "Time from the first byte of a request to the last byte of its response.")
     internal static let timeToFirstToken = MetricDeclaration(
         "penstock_time_to_first_token_seconds",
-        .histogram(nanos: seconds(
-            0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)),
+        .histogram(
+            nanos: seconds(
+                0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)),
         labels: ["model", "pool"], "Time from the first byte of a streamed request to the first event with content.")
     internal static let interTokenLatency = MetricDeclaration(
         "penstock_inter_token_latency_seconds",
-        .histogram(nanos: seconds(
-            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)),
+        .histogram(
+            nanos: seconds(
+                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)),
         labels: ["model", "pool"], "Time between two events with content of one stream.")
     internal static let tokens = MetricDeclaration(
         "penstock_tokens_total", .counter, labels: ["model", "pool", "direction"],

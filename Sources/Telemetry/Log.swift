@@ -7,7 +7,8 @@ internal import Synchronization
 package final class Log: Sendable {
     /// Where the lines go.
     package let writer: LogWriter
-    private let format: LogFormat
+    /// The form of its lines.
+    package let format: LogFormat
     private let least: Atomic<UInt8>
     private let clock: @Sendable () -> Int
 

@@ -6,6 +6,7 @@ extension ByteQueue {
     /// Escaped are quote and backslash, everything below 0x20, 0x7F...0x9F, line and paragraph separators, and
     /// what turns the direction of text; what is not UTF-8 becomes U+FFFD, octet by octet.
     internal mutating func append(escaped bytes: Span<UInt8>) {
+        if isPlain(bytes) { return append(bytes) }
         var start = 0
         var index = 0
         while index < bytes.count {
@@ -75,6 +76,16 @@ extension ByteQueue {
 /// Printable ASCII but quote and backslash.
 @inline(__always) private func isPlain(_ byte: UInt8) -> Bool {
     byte &- 0x20 < 0x5F && byte != 0x22 && byte != 0x5C
+}
+
+/// Whether nothing needs escaping. Looks at every byte without a branch, so that the compiler makes vectors of it.
+private func isPlain(_ bytes: Span<UInt8>) -> Bool {
+    var found: UInt8 = 0
+    for index in 0..<bytes.count {
+        let byte = bytes[index]
+        found |= (byte &- 0x20 >= 0x5F ? 1 : 0) | (byte == 0x22 ? 1 : 0) | (byte == 0x5C ? 1 : 0)
+    }
+    return found == 0
 }
 
 /// Whether a terminal obeys the character, a log reader breaks the line at it, or text after it reads backwards.

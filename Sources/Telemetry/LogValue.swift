@@ -15,6 +15,14 @@ package enum LogLevel: UInt8, Sendable, Comparable, CaseIterable {
         }
     }
 
+    /// The level of that name.
+    package init?(named name: String) {
+        guard let level = LogLevel.allCases.first(where: { "\($0.text)".utf8.elementsEqual(name.utf8) }) else {
+            return nil
+        }
+        self = level
+    }
+
     package static func < (left: LogLevel, right: LogLevel) -> Bool { left.rawValue < right.rawValue }
 }
 

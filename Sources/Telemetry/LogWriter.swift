@@ -21,29 +21,20 @@ package enum LogError: Error, Equatable {
 
 /// Writes lines to one output on a queue of its own, so that a slow output blocks nobody but that queue.
 ///
-/// Who submits waits for a copy into memory at most. When the output does not keep up, and `limit` bytes wait,
-/// further lines are dropped and counted. The process must ignore SIGPIPE: a reader may go away.
+/// Who submits pays for a copy, takes no lock, and never waits. When the output does not keep up, and `limit` bytes
+/// wait, further lines are dropped and counted. The process must ignore SIGPIPE: a reader may go away.
 package final class LogWriter: Sendable {
-    private struct Pending: ~Copyable {
-        var bytes = ByteQueue()
-        var lines = 0
-        /// Bytes taken by the queue and not yet written.
-        var writing = 0
-        var isScheduled = false
-    }
-
-    /// Memory that is kept for the next lines when all are written.
-    private static let keptBytes = 256 * 1024
+    /// What a waiting block and its array cost beside the lines themselves.
+    private static let overhead = 256
 
     private let output: LogOutput
     private let limit: Int
     private let queue = DispatchQueue(label: "penstock.log")
-    private let pending = Mutex(Pending())
-    /// Used on `queue` only.
-    private let batch = Mutex(ByteQueue())
+    /// Bytes submitted and not yet written.
+    private let waiting = Atomic(0)
+    private let dropped = Atomic(0)
     /// Replaced on `queue` only.
     private let file: Mutex<OutputFile?>
-    private let dropped = Atomic(0)
 
     /// - Parameters:
     ///   - output: Where lines go.
@@ -71,18 +62,18 @@ package final class LogWriter: Sendable {
     /// - Returns: `false` if they were dropped.
     @discardableResult
     package func submit(_ lines: Span<UInt8>, count: Int = 1) -> Bool {
-        var schedules = false
-        let accepted = pending.withLock { pending in
-            guard pending.bytes.count + pending.writing + lines.count <= limit else { return false }
-            pending.bytes.append(lines)
-            pending.lines += count
-            schedules = !pending.isScheduled
-            pending.isScheduled = true
-            return true
+        let size = lines.count + LogWriter.overhead
+        if waiting.wrappingAdd(size, ordering: .relaxed).newValue > limit {
+            waiting.wrappingSubtract(size, ordering: .relaxed)
+            dropped.wrappingAdd(count, ordering: .relaxed)
+            return false
         }
-        if !accepted { dropped.wrappingAdd(count, ordering: .relaxed) }
-        if schedules { queue.async { self.writeAll() } }
-        return accepted
+        let copy = [UInt8](copying: lines)
+        queue.async {
+            self.write(copy, count)
+            self.waiting.wrappingSubtract(size, ordering: .relaxed)
+        }
+        return true
     }
 
     /// Opens a file anew, after it was moved away. If that fails, lines go on to the old one.
@@ -110,27 +101,11 @@ package final class LogWriter: Sendable {
         return written.wait(timeout: .now() + .milliseconds(millis)) == .success
     }
 
-    /// Writes until nothing waits. Runs on `queue`.
-    private func writeAll() {
-        batch.withLock { batch in
-            while true {
-                let lines = pending.withLock { pending -> Int? in
-                    pending.writing = pending.bytes.count
-                    if pending.bytes.isEmpty {
-                        pending.isScheduled = false
-                        return nil
-                    }
-                    swap(&pending.bytes, &batch)
-                    defer { pending.lines = 0 }
-                    return pending.lines
-                }
-                guard let lines else { return }
-                // Not under a lock of the submitters: this may wait for ever.
-                let accepted = file.withLock { $0 }?.write(batch.span) ?? true
-                if !accepted { dropped.wrappingAdd(lines, ordering: .relaxed) }
-                batch.removeAll(keeping: LogWriter.keptBytes)
-            }
-        }
+    /// Writes lines, however long that takes. Runs on `queue`.
+    private func write(_ lines: [UInt8], _ count: Int) {
+        // The file is used outside of its lock: writing may wait for ever.
+        guard let file = file.withLock({ $0 }) else { return }
+        if !file.write(lines.span) { dropped.wrappingAdd(count, ordering: .relaxed) }
     }
 
     private static func open(_ output: LogOutput) throws(LogError) -> OutputFile? {

@@ -91,7 +91,11 @@ package final class MetricFamily: Sendable {
     internal init(_ declaration: MetricDeclaration, cells: MetricCells) {
         self.declaration = declaration
         self.cells = cells
-        if case .histogram(let nanos) = declaration.kind { bounds = HistogramBounds(nanos: nanos) } else { bounds = nil }
+        if case .histogram(let nanos) = declaration.kind {
+            bounds = HistogramBounds(nanos: nanos)
+        } else {
+            bounds = nil
+        }
     }
 
     /// The series with these label values, made if it is new.

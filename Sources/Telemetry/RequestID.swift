@@ -21,13 +21,15 @@ package struct RequestIDGenerator: Sendable {
 
     /// Appends a new id.
     package mutating func append(to output: inout [UInt8]) {
-        for _ in 0..<2 {
+        var id = InlineArray<20, UInt8>(repeating: 0)
+        for half in stride(from: 0, to: RequestIDGenerator.length, by: 10) {
             var bits = next()
-            for _ in 0..<10 {
-                output.append(RequestIDGenerator.character(UInt8(truncatingIfNeeded: bits & 31)))
+            for index in half..<half + 10 {
+                id[index] = RequestIDGenerator.character(UInt8(truncatingIfNeeded: bits & 31))
                 bits >>= 5
             }
         }
+        output.append(copying: id.span)
     }
 
     /// A letter but `l` and `o`, or a digit but 0 and 1: nothing that is misread.
@@ -59,7 +61,8 @@ package func isRequestID(_ text: Span<UInt8>) -> Bool {
         let byte = text[index]
         let isLetter = (byte | 0x20) &- 97 < 26
         let isDigit = byte &- 48 < 10
-        if !isLetter && !isDigit && byte != UInt8(ascii: ".") && byte != UInt8(ascii: "_") && byte != UInt8(ascii: "-") {
+        if !isLetter && !isDigit && byte != UInt8(ascii: ".") && byte != UInt8(ascii: "_") && byte != UInt8(ascii: "-")
+        {
             return false
         }
     }

@@ -122,7 +122,7 @@ extension GatewayMetrics {
         operation: String, model: String?, pool: String?, endpoint: String?, reactor: Int
     ) -> RouteMetrics {
         let labels = [operation, model ?? "_unknown", pool ?? "_none", endpoint ?? "_none"]
-        return RouteMetrics(self, MetricShard(reactor: reactor), labels)
+        return RouteMetrics(self, shard(reactor: reactor), labels)
     }
 }
 

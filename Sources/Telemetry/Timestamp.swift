@@ -38,7 +38,9 @@ package struct TimestampWriter: Sendable {
         let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
         let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
         var text = twoDigits(year / 100) + twoDigits(year % 100)
-        for (separator, value) in [("-", month), ("-", day), ("T", time / 3600), (":", time / 60 % 60), (":", time % 60)] {
+        for (separator, value) in [
+            ("-", month), ("-", day), ("T", time / 3600), (":", time / 60 % 60), (":", time % 60),
+        ] {
             text += Array(separator.utf8) + twoDigits(value)
         }
         return text + Array(".".utf8)

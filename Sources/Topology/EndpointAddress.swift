@@ -62,6 +62,8 @@ package struct EndpointAddress: Sendable, Hashable, CustomStringConvertible {
             if let colon = authority.utf8.firstIndex(of: UInt8(ascii: ":")) {
                 host = authority[..<colon]
                 port = authority[authority.utf8.index(after: colon)...]
+                // An IPv6 address without brackets.
+                if port?.utf8.contains(UInt8(ascii: ":")) == true { throw .badHost }
             }
             guard isHostName(host) else { throw host.isEmpty ? .missingHost : .badHost }
         }
@@ -124,7 +126,8 @@ package func isHostName(_ host: Substring) -> Bool {
 }
 
 private func isNameByte(_ byte: UInt8) -> Bool {
-    (48...57).contains(byte) || (97...122).contains(byte | 0x20) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+    (48...57).contains(byte) || (97...122).contains(byte | 0x20) || byte == UInt8(ascii: "-")
+        || byte == UInt8(ascii: "_")
 }
 
 private func isPathByte(_ byte: UInt8) -> Bool {

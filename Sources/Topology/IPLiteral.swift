@@ -3,7 +3,9 @@ package func isIPv4Literal(_ text: Substring) -> Bool {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     return parts.count == 4
         && parts.allSatisfy { part in
-            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (48...57).contains($0) }) else { return false }
+            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (48...57).contains($0) }) else {
+                return false
+            }
             guard part.utf8.count == 1 || part.utf8.first != 48 else { return false }
             return UInt8(part) != nil
         }

@@ -24,7 +24,9 @@ package protocol ByteStreamDelegate: AnyObject {
     /// What waited to be sent has fallen below the low-water mark, after it had been above the high one.
     func drained()
     /// A round ends: the last chance to add to `output` before it is written.
-    func prepareOutput()
+    ///
+    /// - Returns: Whether there is more to add once this is sent.
+    func prepareOutput() -> Bool
     /// The deadline set with `setDeadline` has passed.
     func deadlinePassed()
     /// The stream failed and is closed. The last call.
@@ -241,9 +243,10 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     package func roundEnded() {
         isDirty = false
         guard isOpen else { return }
-        delegate.prepareOutput()
+        let hasMore = delegate.prepareOutput()
         guard isOpen else { return }
         flushNow()
+        if hasMore, isOpen, unsent == 0 { touch() }
     }
 
     private func flushNow() {
@@ -383,13 +386,15 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         shutdown(descriptor, Int32(SHUT_WR))
     }
 
-    /// Lets the delegate go; what still waits is sent, then the stream closes.
-    package func detach() {
+    /// Lets the delegate go; what still waits is sent, then the stream closes: within `limit` nanoseconds, if not 0.
+    package func detach(within limit: Int64 = 0) {
         let delegate = DetachedDelegate(self)
         ownDelegate = delegate
         self.delegate = delegate
         clearDeadline()
-        if isOpen { closeWhenSent() }
+        guard isOpen else { return }
+        if limit > 0 { setDeadline(reactor.now + limit) }
+        closeWhenSent()
     }
 
     /// Closes at once; what is unsent is lost. With `reset` the peer learns that the end is not regular.
@@ -426,8 +431,8 @@ private final class DetachedDelegate: ByteStreamDelegate {
     func established() {}
     func inputEnded() { stream.close() }
     func drained() {}
-    func prepareOutput() {}
-    func deadlinePassed() {}
+    func prepareOutput() -> Bool { false }
+    func deadlinePassed() { stream.close() }
     func failed(_ failure: StreamFailure) {}
 }
 

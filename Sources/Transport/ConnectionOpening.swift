@@ -7,6 +7,7 @@ final class ConnectionOpening: ConnectorDelegate, ByteStreamDelegate {
     private let pool: EndpointConnections
     private var connector: Connector?
     private var stream: ByteStream?
+    private var resolver: Resolver?
     private var isCancelled = false
     private let deadline: Int64
 
@@ -16,6 +17,7 @@ final class ConnectionOpening: ConnectorDelegate, ByteStreamDelegate {
     }
 
     func start(_ resolver: Resolver) {
+        self.resolver = resolver
         if let literal = SocketAddress(literal: pool.settings.host, port: pool.settings.port) {
             return connect([literal])
         }
@@ -71,6 +73,7 @@ final class ConnectionOpening: ConnectorDelegate, ByteStreamDelegate {
 
     func connectFailed(_ error: ReactorError) {
         connector = nil
+        resolver?.refresh(pool.settings.host)
         fail(error.isTimeout ? .connectTimeout : .connect(error))
     }
 
@@ -103,7 +106,7 @@ final class ConnectionOpening: ConnectorDelegate, ByteStreamDelegate {
 
     func received(_ bytes: Span<UInt8>) {}
     func drained() {}
-    func prepareOutput() {}
+    func prepareOutput() -> Bool { false }
 
     func inputEnded() {
         stream?.close()

@@ -238,7 +238,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
 
     func established() {}
     func drained() {}
-    func prepareOutput() {}
+    func prepareOutput() -> Bool { false }
 
     func deadlinePassed() {
         guard let call else { return shut() }

@@ -363,7 +363,7 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         if response == .body { handler?.responseDrained() }
     }
 
-    package func prepareOutput() {}
+    package func prepareOutput() -> Bool { false }
 
     package func deadlinePassed() {
         switch phase {

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import HTTP2
 internal import HTTP
 package import Reactor
 internal import Telemetry
@@ -18,6 +19,7 @@ package final class HTTPServer: AcceptorDelegate {
     package let service: any RequestService
     package let metrics: TransportMetrics
     let reactor: Reactor
+    let http2Streams: HTTP2StreamPool<HTTP2ServerStream>
     private var tls: TLSServerContext?
     private let protocols: Protocols
     private var acceptor: Acceptor?
@@ -46,6 +48,7 @@ package final class HTTPServer: AcceptorDelegate {
         self.service = service
         self.metrics = metrics
         self.reactor = reactor
+        http2Streams = HTTP2StreamPool()
     }
 
     /// Accepts from a listening socket, which it owns from now on.
@@ -209,7 +212,7 @@ private final class ProtocolDetection: ByteStreamDelegate, ServerConnection {
 
     func inputEnded() { leave() }
     func drained() {}
-    func prepareOutput() {}
+    func prepareOutput() -> Bool { false }
     func deadlinePassed() {
         stream?.close()
         leave()

@@ -7,4 +7,10 @@ package final class RequestBody {
 
     /// An empty body.
     package init() {}
+
+    /// The bytes, for reading. Not to be held while `bytes` changes.
+    package var contents: Span<UInt8> {
+        @_lifetime(borrow self)
+        get { _overrideLifetime(Span(_unsafeBytes: bytes.bytes), borrowing: self) }
+    }
 }

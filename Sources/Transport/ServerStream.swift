@@ -7,6 +7,15 @@ package struct Origin: Sendable {
     /// The client's address; `nil` if the kernel did not tell.
     package let peer: SocketAddress?
     package let isTLS: Bool
+    /// The client's address without its port, for logs; empty if it is not known.
+    package let peerText: [UInt8]
+
+    /// Made once for a connection.
+    package init(peer: SocketAddress?, isTLS: Bool) {
+        self.peer = peer
+        self.isTLS = isTLS
+        peerText = peer.map { Array($0.host.utf8) } ?? []
+    }
 }
 
 /// Why a request ended before it was answered.

@@ -81,8 +81,8 @@ package final class UpstreamCall {
     package var head = RequestHead()
     /// The body to send.
     package var body = RequestBody()
-    /// Where answers go; outlives the call.
-    package unowned(unsafe) var handler: (any ResponseHandler)?
+    // Outlives the call, which it owns or cancels first.
+    unowned(unsafe) var handler: (any ResponseHandler)?
     /// When the whole call must be over, in nanoseconds of the reactor's clock.
     package var deadline = Int64.max
     /// Whether a connection that had served before carried the call.
@@ -96,6 +96,9 @@ package final class UpstreamCall {
 
     /// A call that is not under way.
     package init() {}
+
+    /// Sends answers to `handler`, which must outlive the call or cancel it.
+    package func report(to handler: any ResponseHandler) { self.handler = handler }
 
     /// Whether the call is under way.
     package var isActive: Bool {

@@ -14,19 +14,19 @@ struct ASCIITests {
     @Test("comparisons look at every byte and at the length")
     func comparisons() {
         let bytes = Array("Keep-Alive".utf8)
-        #expect(bytesEqual(bytes.span, "Keep-Alive"))
-        #expect(!bytesEqual(bytes.span, "Keep-Alivx"))
-        #expect(!bytesEqual(bytes.span, "Keep-Aliv"))
-        #expect(bytesEqualIgnoringCase(bytes.span, "keep-alive"))
-        #expect(!bytesEqualIgnoringCase(Array("\u{212A}eep-alive".utf8).span, "keep-alive"))
-        #expect(bytesBegin(bytes.span, with: "Keep"))
-        #expect(!bytesBegin(bytes.span, with: "Keep-Alive-"))
-        #expect(bytesEqual(Array("é".utf8).span, Array("é".utf8).span))
-        #expect(!bytesEqual(Array("é".utf8).span, Array("e\u{301}".utf8).span))
+        #expect(bytesEqual(bytes.span, "Keep-Alive") == true)
+        #expect(bytesEqual(bytes.span, "Keep-Alivx") == false)
+        #expect(bytesEqual(bytes.span, "Keep-Aliv") == false)
+        #expect(bytesEqualIgnoringCase(bytes.span, "keep-alive") == true)
+        #expect(bytesEqualIgnoringCase(Array("\u{212A}eep-alive".utf8).span, "keep-alive") == false)
+        #expect(bytesBegin(bytes.span, with: "Keep") == true)
+        #expect(bytesBegin(bytes.span, with: "Keep-Alive-") == false)
+        #expect(bytesEqual(Array("é".utf8).span, Array("é".utf8).span) == true)
+        #expect(bytesEqual(Array("é".utf8).span, Array("e\u{301}".utf8).span) == false)
         let none: [UInt8] = []
-        #expect(bytesEqual(none.span, ""))
-        #expect(bytesEqual(none.span, none.span))
-        #expect(bytesBegin(none.span, with: ""))
+        #expect(bytesEqual(none.span, "") == true)
+        #expect(bytesEqual(none.span, none.span) == true)
+        #expect(bytesBegin(none.span, with: "") == true)
     }
 
     @Test("the first of a byte is found from where one begins")
@@ -57,7 +57,9 @@ struct DecimalTests {
         let error: DecimalError?
 
         init(_ text: String, from start: Int = 0, limit: Int = .max, _ value: Int, end: Int) {
-            (testDescription, self.start, self.limit, self.value, self.end, error) = (text, start, limit, value, end, nil)
+            (testDescription, self.start, self.limit, self.value, self.end, error) = (
+                text, start, limit, value, end, nil
+            )
         }
 
         init(_ text: String, from start: Int = 0, limit: Int = .max, _ error: DecimalError) {
@@ -70,7 +72,8 @@ struct DecimalTests {
         arguments: [
             Row("0", 0, end: 1), Row("123 ", 123, end: 3), Row("x42;", from: 1, 42, end: 3), Row("007", 7, end: 3),
             Row("9223372036854775807", .max, end: 19), Row("9223372036854775808", .tooLarge),
-            Row("99999999999999999999", .tooLarge), Row("101", limit: 100, .tooLarge), Row("100", limit: 100, 100, end: 3),
+            Row("99999999999999999999", .tooLarge), Row("101", limit: 100, .tooLarge),
+            Row("100", limit: 100, 100, end: 3),
             Row("", .notANumber), Row("+5", .notANumber), Row("-0", .notANumber), Row(" 5", .notANumber),
             Row("5", from: 1, .notANumber), Row("٣", .notANumber),
         ]

@@ -151,7 +151,7 @@ struct JSONScannerTests {
     )
     func refusesInvalidUTF8(_ row: JSONRow) {
         #expect(kindOfError(inString(row.bytes)) == .invalidUTF8)
-        #expect(!isUTF8(row.bytes.span))
+        #expect(isUTF8(row.bytes.span) == false)
     }
 
     @Test("agrees with the standard library on every sequence of two lead bytes")

@@ -12,7 +12,8 @@ struct JSONWriterTests {
     @Test(
         "escapes what could break a line or a string",
         arguments: [
-            ("plain", #""plain""#), ("", #""""#), ("a\"b\\c/", #""a\"b\\c/""#), ("\n\r\t\u{0}\u{1F}", #""\n\r\t\u0000\u001f""#),
+            ("plain", #""plain""#), ("", #""""#), ("a\"b\\c/", #""a\"b\\c/""#),
+            ("\n\r\t\u{0}\u{1F}", #""\n\r\t\u0000\u001f""#),
             ("\u{7F}", #""\u007f""#), ("\u{85}", #""\u0085""#), ("\u{2028}\u{2029}", #""\u2028\u2029""#),
             ("é中😀\u{a0}", "\"é中😀\u{a0}\""), ("\u{2027}\u{202A}", "\"\u{2027}\u{202A}\""),
         ]

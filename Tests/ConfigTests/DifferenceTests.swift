@@ -39,14 +39,28 @@ import Testing
             Row("an endpoint", "http://h:1", "http://h:3", "changed pool \"x\" (endpoints)"),
             Row("a provider", "name: p,", "name: p, timeouts: {connect: 1s},", "changed pool \"x\" (provider)"),
             Row("a secret", "env:KEY", "env:OTHER", "changed pool \"x\" (provider)"),
-            Row("a model more", "  - {name: b, pool: y}", "  - {name: b, pool: y}\n  - {name: c, pool: y}", "added model \"c\""),
+            Row(
+                "a model more", "  - {name: b, pool: y}", "  - {name: b, pool: y}\n  - {name: c, pool: y}",
+                "added model \"c\""),
             Row("a model renamed", "name: b", "name: c", "added model \"c\"; removed model \"b\""),
-            Row("a model changed", "{name: a, pool: x}", "{name: a, pool: y, aliases: [z]}", "changed model \"a\" (aliases, pool)"),
-            Row("a listener's limits", "{address: \"127.0.0.1:9000\"", "{limits: {headerCount: 9}, address: \"127.0.0.1:9000\"", "changed listener 127.0.0.1:9000 (limits)"),
-            Row("everybody's limits", "workers: 2", "workers: 2\nlimits: {headerCount: 9}", "changed listener 127.0.0.1:9000 (limits), listener 127.0.0.1:9002 (limits)"),
-            Row("another address", "9002", "9003", "needs a restart: new listener 127.0.0.1:9003, removed listener 127.0.0.1:9002"),
-            Row("workers and admin", "workers: 2\nadmin: {address: \"127.0.0.1:9001\"}", "admin: off", "needs a restart: workers, admin.address"),
-            Row("the small sections", "level: info}\nmetrics: {path: /metrics}\nshutdown: {timeout: 5s", "level: debug}\nmetrics: {path: /m}\nshutdown: {timeout: 6s", "changed logging, metrics, shutdown"),
+            Row(
+                "a model changed", "{name: a, pool: x}", "{name: a, pool: y, aliases: [z]}",
+                "changed model \"a\" (aliases, pool)"),
+            Row(
+                "a listener's limits", "{address: \"127.0.0.1:9000\"",
+                "{limits: {headerCount: 9}, address: \"127.0.0.1:9000\"", "changed listener 127.0.0.1:9000 (limits)"),
+            Row(
+                "everybody's limits", "workers: 2", "workers: 2\nlimits: {headerCount: 9}",
+                "changed listener 127.0.0.1:9000 (limits), listener 127.0.0.1:9002 (limits)"),
+            Row(
+                "another address", "9002", "9003",
+                "needs a restart: new listener 127.0.0.1:9003, removed listener 127.0.0.1:9002"),
+            Row(
+                "workers and admin", "workers: 2\nadmin: {address: \"127.0.0.1:9001\"}", "admin: off",
+                "needs a restart: workers, admin.address"),
+            Row(
+                "the small sections", "level: info}\nmetrics: {path: /metrics}\nshutdown: {timeout: 5s",
+                "level: debug}\nmetrics: {path: /m}\nshutdown: {timeout: 6s", "changed logging, metrics, shutdown"),
         ])
     func difference(_ row: Row) throws {
         let variables = ["KEY": "k", "OTHER": "o"]

@@ -84,10 +84,13 @@ import Testing
         var section: String?
         for line in page.split(separator: "\n") {
             if line.hasPrefix("## ") {
-                section = line == "## Top level" ? "" : line.hasPrefix("## `") ? String(line.dropFirst(4).dropLast()) : nil
+                section =
+                    line == "## Top level" ? "" : line.hasPrefix("## `") ? String(line.dropFirst(4).dropLast()) : nil
             }
             guard let section, line.hasPrefix("| `") else { continue }
-            let cells = line.split(separator: "|", omittingEmptySubsequences: false).map { $0.filter { $0 != "`" && $0 != " " } }
+            let cells = line.split(separator: "|", omittingEmptySubsequences: false).map {
+                $0.filter { $0 != "`" && $0 != " " }
+            }
             found[section.isEmpty ? cells[1] : "\(section).\(cells[1])"] = .some(cells[2].isEmpty ? nil : cells[2])
         }
         return found

@@ -41,7 +41,7 @@ import Topology
     func everywhere() throws {
         let text = """
             workers: ${N}
-            logging: {access: ${NO}, level: "${LEVEL}"}
+            logging: {access: "${NO}", level: "${LEVEL}"}
             limits: {bodyBytes: '${SIZE:-1MiB}'}
             models: [{name: "${MODEL}", endpoints: ["http://${HOST}:${PORT:-8000}"]}]
             """
@@ -54,6 +54,15 @@ import Topology
         #expect(configuration.models.map(\.name) == ["m"])
         #expect(configuration.pools[0].endpoints.map(\.address.description) == ["http://h:8000"])
         #expect(load(minimal + "${N}: 3\n", ["N": "workers"]).problems.map(\.message) == ["unknown key \"${N}\""])
+    }
+
+    @Test("a reference in flow style without quotes gets advice")
+    func flow() {
+        let loaded = load("models: [{name: a, endpoints: [http://${HOST}:1]}]\n", ["HOST": "h"])
+        #expect(
+            loaded.problems.map(\.description) == [
+                "gateway.yaml:1:40: error: within [ ] or { } a value with ${…} needs quotes"
+            ])
     }
 
     @Test("a missing variable is reported where it stands")

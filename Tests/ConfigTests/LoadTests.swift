@@ -16,7 +16,10 @@ import Topology
 
     @Test("a listener's limits override the file's key by key")
     func limits() throws {
-        let loaded = load(minimal + "limits: {bodyBytes: 1MiB, timeouts: {idle: off, body: 0}}\nlisteners:\n  - {}\n  - address: :5000\n    limits: {headerCount: 10, timeouts: {idle: 5s}}\n")
+        let loaded = load(
+            minimal
+                + "limits: {bodyBytes: 1MiB, timeouts: {idle: off, body: 0}}\nlisteners:\n  - {}\n  - address: :5000\n    limits: {headerCount: 10, timeouts: {idle: 5s}}\n"
+        )
         #expect(loaded.problems == [])
         let listeners = try #require(loaded.configuration?.listeners)
         #expect(listeners.map(\.limits.bodyBytes) == [1 << 20, 1 << 20])
@@ -45,16 +48,21 @@ import Topology
         let loaded = load(minimal + "providers: [{name: default, pathPrefix: /a/v1}]\n")
         #expect(loaded.configuration?.pools.first?.provider.pathPrefix == "/a/v1")
         let wrong = load(minimal + "providers: [{name: default, pathPrefix: a}]\n")
-        #expect(wrong.problems.map(\.description) == ["gateway.yaml:4:41: error: pathPrefix must begin with /, is \"a\""])
+        #expect(
+            wrong.problems.map(\.description) == ["gateway.yaml:4:41: error: pathPrefix must begin with /, is \"a\""])
     }
 
     @Test("pools without a provider use the one named default")
     func defaultProvider() {
-        let loaded = load(minimal + "providers: [{name: default, timeouts: {connect: 1s, total: 1h}, tls: {verify: false}}]\n")
+        let loaded = load(
+            minimal + "providers: [{name: default, timeouts: {connect: 1s, total: 1h}, tls: {verify: false}}]\n")
         let provider = loaded.configuration?.pools.first?.provider
         #expect(provider?.timeouts.connect == .seconds(1))
         #expect(provider?.timeouts.total == .seconds(3600))
-        #expect(loaded.problems.map(\.description) == ["gateway.yaml:4:79: warning: certificates of endpoints are not verified"])
+        #expect(
+            loaded.problems.map(\.description) == [
+                "gateway.yaml:4:79: warning: certificates of endpoints are not verified"
+            ])
     }
 
     @Test("a pool that discovers its models needs none")
@@ -66,7 +74,9 @@ import Topology
 
     @Test("certificates are read beside the file, which lists them to be watched")
     func certificates() {
-        let text = "listeners:\n  - tls: {certificates: [{certificate: a.pem, key: /k/a.key}], minimumVersion: 1.3}\n" + minimal
+        let text =
+            "listeners:\n  - tls: {certificates: [{certificate: a.pem, key: /k/a.key}], minimumVersion: 1.3}\n"
+            + minimal
         let first = load(text, files: ["/etc/a.pem": chainPEM, "/k/a.key": keyPEM], file: "/etc/gateway.yaml")
         #expect(first.problems == [])
         #expect(first.files == ["/etc/a.pem", "/k/a.key"])
@@ -79,7 +89,9 @@ import Topology
     @Test("admin and empty sections")
     func sections() {
         #expect(load(minimal + "admin: off\n").configuration?.adminAddress == nil)
-        #expect(load(minimal + "admin: {address: \"0.0.0.0:9\"}\n").configuration?.adminAddress == ListenAddress(host: "0.0.0.0", port: 9))
+        #expect(
+            load(minimal + "admin: {address: \"0.0.0.0:9\"}\n").configuration?.adminAddress
+                == ListenAddress(host: "0.0.0.0", port: 9))
         #expect(load(minimal + "admin:\nlimits:\nlisteners:\nproviders: ~\n").problems == [])
     }
 
@@ -103,9 +115,12 @@ import Topology
     @Test(
         "durations",
         arguments: [
-            ("0", Duration.zero), ("0s", .zero), ("250ms", .milliseconds(250)), ("30s", .seconds(30)), ("5m", .seconds(300)),
-            ("1h", .seconds(3600)), ("10000h", .seconds(36_000_000)), ("10001h", nil), ("1", nil), ("", nil), ("s", nil),
-            ("-1s", nil), ("+1s", nil), ("1.5s", nil), ("1 s", nil), ("1S", nil), ("1us", nil), ("1s ", nil), ("٣s", nil),
+            ("0", Duration.zero), ("0s", .zero), ("250ms", .milliseconds(250)), ("30s", .seconds(30)),
+            ("5m", .seconds(300)),
+            ("1h", .seconds(3600)), ("10000h", .seconds(36_000_000)), ("10001h", nil), ("1", nil), ("", nil),
+            ("s", nil),
+            ("-1s", nil), ("+1s", nil), ("1.5s", nil), ("1 s", nil), ("1S", nil), ("1us", nil), ("1s ", nil),
+            ("٣s", nil),
         ] as [(String, Duration?)])
     func durations(_ text: String, _ value: Duration?) {
         #expect(duration(text) == value)
@@ -116,7 +131,8 @@ import Topology
         "sizes",
         arguments: [
             ("0", 0), ("1", 1), ("16KiB", 16 << 10), ("32MiB", 32 << 20), ("1GiB", 1 << 30), ("4294967296GiB", 1 << 62),
-            ("4294967297GiB", nil), ("1KB", nil), ("1K", nil), ("1kib", nil), ("", nil), ("KiB", nil), ("-1", nil), ("1 KiB", nil),
+            ("4294967297GiB", nil), ("1KB", nil), ("1K", nil), ("1kib", nil), ("", nil), ("KiB", nil), ("-1", nil),
+            ("1 KiB", nil),
         ] as [(String, Int?)])
     func sizes(_ text: String, _ value: Int?) {
         #expect(byteSize(text) == value)

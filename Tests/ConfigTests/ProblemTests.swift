@@ -41,7 +41,9 @@ private let keyCases = [
     WrongFile(
         "a mapping for a list", "models: {a: b}\n", "gateway.yaml:1:9: error: models must be a list, is a mapping"),
     WrongFile("a list for the file", "- a\n", "gateway.yaml:1:1: error: the file must be a mapping, is a list"),
-    WrongFile("an empty file", "", "gateway.yaml: error: nothing to serve: neither models nor a pool with discoverModels: true"),
+    WrongFile(
+        "an empty file", "",
+        "gateway.yaml: error: nothing to serve: neither models nor a pool with discoverModels: true"),
     WrongFile(
         "only comments", "# nothing\n",
         "gateway.yaml: error: nothing to serve: neither models nor a pool with discoverModels: true"),
@@ -80,7 +82,8 @@ private let valueCases = [
         "gateway.yaml:5:20: error: idle must be a duration of 1s...24h, such as 75s, or off, is \"5min\""),
     WrongFile(
         "a duration that overflows", minimal + "limits:\n  timeouts: {idle: 9223372036854775807h}\n",
-        "gateway.yaml:5:20: error: idle must be a duration of 1s...24h, such as 75s, or off, is \"9223372036854775807h\""),
+        "gateway.yaml:5:20: error: idle must be a duration of 1s...24h, such as 75s, or off, is \"9223372036854775807h\""
+    ),
     WrongFile(
         "off where it cannot be", minimal + "limits:\n  timeouts: {header: off}\n",
         "gateway.yaml:5:22: error: header must be a duration of 100ms...10m, such as 10s, is \"off\""),
@@ -89,16 +92,19 @@ private let valueCases = [
         "gateway.yaml:5:14: error: bodyBytes must be a size of 1KiB...4GiB, such as 32MiB, is \"32MB\""),
     WrongFile(
         "a size that overflows", minimal + "limits:\n  bodyBytes: 9223372036854775807GiB\n",
-        "gateway.yaml:5:14: error: bodyBytes must be a size of 1KiB...4GiB, such as 32MiB, is \"9223372036854775807GiB\""),
+        "gateway.yaml:5:14: error: bodyBytes must be a size of 1KiB...4GiB, such as 32MiB, is \"9223372036854775807GiB\""
+    ),
     WrongFile(
         "a near word", minimal + "logging:\n  level: warn\n",
         "gateway.yaml:5:10: error: level must be debug, info, notice, warning or error, is \"warn\""),
     WrongFile(
         "a misspelt word", minimal + "logging:\n  level: wraning\n",
-        "gateway.yaml:5:10: error: level must be debug, info, notice, warning or error, is \"wraning\"; did you mean \"warning\"?"),
+        "gateway.yaml:5:10: error: level must be debug, info, notice, warning or error, is \"wraning\"; did you mean \"warning\"?"
+    ),
     WrongFile(
         "a misspelt output", minimal + "logging:\n  output: stdot\n",
-        "gateway.yaml:5:11: error: output must be stdout, stderr or a path with a /, is \"stdot\"; did you mean \"stdout\"?"),
+        "gateway.yaml:5:11: error: output must be stdout, stderr or a path with a /, is \"stdot\"; did you mean \"stdout\"?"
+    ),
     WrongFile(
         "a metrics path that is taken", minimal + "metrics:\n  path: /healthz\n",
         "gateway.yaml:5:9: error: path /healthz is taken by the health check"),

@@ -5,7 +5,9 @@ import Testing
 @Suite struct SecretTests {
     private let geheim = "sk-geheim-0123456789"
 
-    private func loadKey(_ value: String, _ variables: [String: String] = [:], files: [String: String] = [:]) -> ConfigurationLoad {
+    private func loadKey(_ value: String, _ variables: [String: String] = [:], files: [String: String] = [:])
+        -> ConfigurationLoad
+    {
         load("\(minimal)providers:\n  - name: default\n    apiKey: \(value)\n", variables, files: files)
     }
 
@@ -73,12 +75,20 @@ import Testing
         arguments: [
             "providers: [{name: default, apikey: GEHEIM}]", "providers: [{name: default, apiKye: GEHEIM}]",
             "providers: [{name: default, apiKey: GEHEIM, apiKey: GEHEIM}]",
-            "providers:\n  - name: default\n    apiKey: \"GEHEIM", "providers: [{name: default, apiKey: \"a\\n GEHEIM\"}]",
-            "providers: [{name: default, headers: {\"x y\": GEHEIM}}]", "providers: [{name: default, headers: {host: GEHEIM}}]",
+            "providers:\n  - name: default\n    apiKey: \"GEHEIM",
+            "providers: [{name: default, apiKey: \"a\\n GEHEIM\"}]",
+            "providers: [{name: default, headers: {\"x y\": GEHEIM}}]",
+            "providers: [{name: default, headers: {host: GEHEIM}}]",
             "providers: [{name: default, headers: {authorization: \"Bearer GEHEIM\\x01\"}}]", "apiKey: GEHEIM",
-            "providers: [{name: default, apiKey: \"\\x01GEHEIM\"}]", "workers: ${SECRET}", "limits: {bodyBytes: \"${SECRET}\"}",
+            "providers: [{name: default, apiKey: \"\\x01GEHEIM\"}]", "workers: ${SECRET}",
+            "limits: {bodyBytes: \"${SECRET}\"}",
             "providers: [{name: default, apiKey: GEHEIM, forwardClientCredentials: always}]",
             "providers: [{name: default, headers: {x: GEHEIM, X: GEHEIM}}]",
+            "providers: [{name: default, headers: {x: GEHEIM, y: env:NONE}}]",
+            "providers: [{name: default, headers: {x: GEHEIM, y: \"${NONE}\"}}]",
+            "providers: [{name: default, headers: {x: GEHEIM}, timeuts: {}}]",
+            "providers: [{name: default, apiKey: GEHEIM, timeouts: {connect: 1}}]",
+            "providers:\n  - name: default\n    headers:\n      x: GEHEIM\n      X: GEHEIM",
         ])
     func nothingLeaks(_ text: String) {
         let text = text.replacing("GEHEIM", with: geheim)
@@ -101,7 +111,8 @@ import Testing
     @Test(
         "headers that cannot be set",
         arguments: [
-            WrongFile("framing", "{Content-Length: 1}", "6:15: error: header \"Content-Length\" is set by the gateway itself"),
+            WrongFile(
+                "framing", "{Content-Length: 1}", "6:15: error: header \"Content-Length\" is set by the gateway itself"),
             WrongFile("no token", "{\"a b\": 1}", "6:15: error: header \"a b\" is no valid field name"),
             WrongFile("twice", "{a: 1, A: 2}", "6:21: error: header \"A\" is here twice in different case"),
             WrongFile("a list", "[a]", "6:14: error: headers must be a mapping of names to values, is a list"),
@@ -115,12 +126,17 @@ import Testing
 
     @Test("a provider cannot both have a key and pass the client's")
     func contradictions() {
-        let always = load("\(minimal)providers:\n  - {name: default, apiKey: env:K, forwardClientCredentials: always}\n", ["K": "k"])
+        let always = load(
+            "\(minimal)providers:\n  - {name: default, apiKey: env:K, forwardClientCredentials: always}\n", ["K": "k"])
         #expect(
             always.problems.map(\.description) == [
                 "gateway.yaml:5:62: error: forwardClientCredentials cannot be always beside an apiKey"
             ])
-        let twice = load("\(minimal)providers:\n  - {name: default, apiKey: env:K, headers: {Authorization: x}}\n", ["K": "k"])
-        #expect(twice.problems.map(\.description) == ["gateway.yaml:5:45: error: headers hold authorization, which apiKey sets"])
+        let twice = load(
+            "\(minimal)providers:\n  - {name: default, apiKey: env:K, headers: {Authorization: x}}\n", ["K": "k"])
+        #expect(
+            twice.problems.map(\.description) == [
+                "gateway.yaml:5:45: error: headers hold authorization, which apiKey sets"
+            ])
     }
 }

@@ -739,7 +739,8 @@ def _(client):
 case("http2/6.7/3", "PING on stream 1 is PROTOCOL_ERROR")(connection_error(frame(PING, 0, 1, ZEROS), PROTOCOL_ERROR))
 case("http2/6.7/4", "PING of 6 octets is FRAME_SIZE_ERROR")(
     connection_error(frame(PING, 0, 0, bytes(6)), FRAME_SIZE_ERROR))
-case("http2/6.8/1", "GOAWAY on stream 1 is PROTOCOL_ERROR")(connection_error(frame(GOAWAY, 0, 1, ZEROS), PROTOCOL_ERROR))
+case("http2/6.8/1", "GOAWAY on stream 1 is PROTOCOL_ERROR")(connection_error(frame(GOAWAY, 0, 1, ZEROS),
+    PROTOCOL_ERROR))
 case("http2/6.9/1", "WINDOW_UPDATE by 0 on the connection is PROTOCOL_ERROR")(
     connection_error(frame(WINDOW_UPDATE, 0, 0, u32(0)), PROTOCOL_ERROR))
 

@@ -54,11 +54,33 @@ def priority_payload(dependency, weight=255, exclusive=False):
     return u32(dependency | (0x80000000 if exclusive else 0)) + bytes([weight])
 
 
+def length_prefix(value, bits=7):
+    """An HPACK integer (RFC 7541 section 5.1) whose prefix has no other bits set."""
+    limit = (1 << bits) - 1
+    if value < limit:
+        return bytes([value])
+    out, value = bytearray([limit]), value - limit
+    while value >= 128:
+        out.append(0x80 | value & 0x7F)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def literal_block(fields):
+    """Fields as literals without indexing and without Huffman code: any octets, and no table is touched."""
+    def text(value):
+        octets = value if isinstance(value, bytes) else value.encode()
+        return length_prefix(len(octets)) + octets
+    return b"".join(b"\x00" + text(name) + text(value) for name, value in fields)
+
+
 class Event:
     """A frame, or the end of the connection, or the passing of the time limit."""
 
     def __init__(self, what, kind=None, flags=0, stream=0, payload=b"", note=""):
-        self.what, self.kind, self.flags, self.stream, self.payload, self.note = what, kind, flags, stream, payload, note
+        self.what, self.kind, self.flags, self.stream = what, kind, flags, stream
+        self.payload, self.note = payload, note
 
     def is_frame(self, kind):
         return self.what == FRAME and self.kind == kind
@@ -227,7 +249,7 @@ class H2Connection:
                 return status, fields, bytes(body), event
             if event.is_frame(HEADERS):
                 decoded = self.decoder.decode(event.payload)
-                if event.stream == stream and status in (None, "100"):
+                if event.stream == stream and (status is None or status.startswith("1")):
                     fields = [(str(name), str(value)) for name, value in decoded]
                     status = dict(fields).get(":status", status)
             if event.is_frame(DATA):

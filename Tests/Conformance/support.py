@@ -76,7 +76,7 @@ def rss_bytes(pid):
 
 
 def pid_listening_on(port):
-    """The process that listens on a loopback port, found by way of /proc; `None` if it cannot be seen."""
+    """The process that listens on a loopback port (of several the youngest); `None` if it cannot be seen."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -86,9 +86,7 @@ def pid_listening_on(port):
             continue
         inodes |= {row[9] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
+    for entry in sorted((entry for entry in os.listdir("/proc") if entry.isdigit()), key=int, reverse=True):
         try:
             links = {os.readlink(f"/proc/{entry}/fd/{number}") for number in os.listdir(f"/proc/{entry}/fd")}
         except OSError:
@@ -233,7 +231,8 @@ COMPLETION = json.dumps({
     "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}).encode()
-MODELS = json.dumps({"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}).encode()
+MODELS = json.dumps({"object": "list", "data": [{"id": "m", "object": "model", "created": 1,
+    "owned_by": "x"}]}).encode()
 
 
 def head_problem(head):

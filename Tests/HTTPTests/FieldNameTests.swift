@@ -18,8 +18,10 @@ struct FieldNameTests {
         #expect(text == text.lowercased())
         #expect(FieldNameTests.token(String(text.dropLast())) == .other)
         var head = RequestHead()
-        let value = name == .host ? "a" : name == .contentLength ? "0" : name == .transferEncoding ? "chunked" : "100-continue"
-        let request = "GET / HTTP/1.1\r\n" + (name == .host ? "" : "Host: a\r\n") + "\(text.uppercased()): \(value)\r\n\r\n"
+        let value =
+            name == .host ? "a" : name == .contentLength ? "0" : name == .transferEncoding ? "chunked" : "100-continue"
+        let request =
+            "GET / HTTP/1.1\r\n" + (name == .host ? "" : "Host: a\r\n") + "\(text.uppercased()): \(value)\r\n\r\n"
         try parseRequestHead(octets(request).span, limits: HTTP1Limits(), into: &head)
         if name != .host { #expect(head.fields.fields.map(\.name) == [name]) }
     }
@@ -56,6 +58,7 @@ struct FieldNameTests {
             ("forwarded", false), ("x-forwarded-for", false), ("x-forwarded-prefix", false), ("x-real-ip", false),
             ("x-gateway-destination-endpoint", false), ("x-envoy-original-path", false), ("x-original-url", false),
             ("x-rewrite-url", false), ("x-http-method-override", false), ("x-request-id", false), ("via", false),
+            ("origin", false), ("sec-fetch-site", false), ("traceparent", true),
         ]
         for (name, isForwarded) in rows {
             fields.removeAll()
@@ -147,7 +150,10 @@ struct GrammarTests {
     func targets() throws {
         try validateTarget(octets("/a?b").span, for: .get)
         try validateTarget(octets("*").span, for: .options)
-        for (text, method) in [("", HTTP.Method.get), ("*", .get), ("a", .get), ("/ ", .get), ("/#", .get), ("/\u{80}", .get), ("http://a/", .get)] {
+        for (text, method) in [
+            ("", HTTP.Method.get), ("*", .get), ("a", .get), ("/ ", .get), ("/#", .get), ("/\u{80}", .get),
+            ("http://a/", .get),
+        ] {
             #expect(throws: HTTP1Error.malformedTarget) { try validateTarget(octets(text).span, for: method) }
         }
     }

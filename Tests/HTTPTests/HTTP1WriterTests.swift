@@ -26,18 +26,25 @@ struct HTTP1WriterTests {
         "response heads",
         arguments: [
             Row(testDescription: "length", framing: .length(12), text: "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n"),
-            Row(testDescription: "chunked", framing: .chunked, text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
-            Row(testDescription: "until close", framing: .untilClose, text: "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"),
+            Row(
+                testDescription: "chunked", framing: .chunked,
+                text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
+            Row(
+                testDescription: "until close", framing: .untilClose,
+                text: "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"),
             Row(testDescription: "no body", text: "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
             Row(testDescription: "no body to HEAD", method: .head, text: "HTTP/1.1 200 OK\r\n\r\n"),
-            Row(testDescription: "length to HEAD", method: .head, framing: .length(3),
+            Row(
+                testDescription: "length to HEAD", method: .head, framing: .length(3),
                 text: "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n"),
-            Row(testDescription: "last of the connection", framing: .length(1), keepsAlive: false,
+            Row(
+                testDescription: "last of the connection", framing: .length(1), keepsAlive: false,
                 text: "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\n"),
             Row(testDescription: "204", status: 204, text: "HTTP/1.1 204 No Content\r\n\r\n"),
             Row(testDescription: "304", status: 304, text: "HTTP/1.1 304 Not Modified\r\n\r\n"),
             Row(testDescription: "103", status: 103, text: "HTTP/1.1 103 \r\n\r\n"),
-            Row(testDescription: "date", date: "Thu, 01 Jan 1970 00:00:00 GMT",
+            Row(
+                testDescription: "date", date: "Thu, 01 Jan 1970 00:00:00 GMT",
                 text: "HTTP/1.1 200 OK\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\ncontent-length: 0\r\n\r\n"),
             Row(testDescription: "status out of use", status: 418, text: "HTTP/1.1 418 \r\ncontent-length: 0\r\n\r\n"),
         ]

@@ -25,18 +25,23 @@ struct RequestHeadTests {
             Row(testDescription: "nothing said", fields: ""),
             Row(testDescription: "close", fields: "Connection: close\r\n", keepsAlive: false),
             Row(testDescription: "close among others", fields: "Connection: x, CLOSE\r\n", keepsAlive: false),
-            Row(testDescription: "close in a second line", fields: "Connection: x\r\nConnection: close\r\n", keepsAlive: false),
+            Row(
+                testDescription: "close in a second line", fields: "Connection: x\r\nConnection: close\r\n",
+                keepsAlive: false),
             Row(testDescription: "keep-alive", fields: "Connection: keep-alive\r\n"),
             Row(testDescription: "HTTP/1.0 closes", version: "HTTP/1.0", fields: "", keepsAlive: false),
-            Row(testDescription: "HTTP/1.0 closes all the same", version: "HTTP/1.0",
+            Row(
+                testDescription: "HTTP/1.0 closes all the same", version: "HTTP/1.0",
                 fields: "Connection: keep-alive\r\n", keepsAlive: false),
             Row(testDescription: "length", fields: "Content-Length: 7\r\n", framing: .length(7)),
             Row(testDescription: "length 0 is no body", fields: "Content-Length: 0\r\n"),
             Row(testDescription: "chunked", fields: "Transfer-Encoding: chunked\r\n", framing: .chunked),
-            Row(testDescription: "expectation", fields: "Expect: 100-continue\r\nContent-Length: 7\r\n",
+            Row(
+                testDescription: "expectation", fields: "Expect: 100-continue\r\nContent-Length: 7\r\n",
                 framing: .length(7), expectsContinue: true),
             Row(testDescription: "expectation without body", fields: "Expect: 100-continue\r\n"),
-            Row(testDescription: "expectation of HTTP/1.0", version: "HTTP/1.0",
+            Row(
+                testDescription: "expectation of HTTP/1.0", version: "HTTP/1.0",
                 fields: "Expect: 100-continue\r\nContent-Length: 7\r\n", keepsAlive: false, framing: .length(7)),
         ]
     )

@@ -66,7 +66,7 @@ private let requestLineCases: [SmugglingCase] = [
     .init("space in the target", line("GET /a b HTTP/1.1"), .refused(.malformedTarget)),
     .init("space after the version", line("GET / HTTP/1.1 "), .refused(.malformedRequestLine)),
     .init("space before the method", line(" GET / HTTP/1.1"), .refused(.malformedRequestLine)),
-    .init("tab before the method", line("\tGET / HTTP/1.1"), .refused(.controlCharacter)),
+    .init("tab before the method", line("\tGET / HTTP/1.1"), .refused(.malformedRequestLine)),
     .init("tab for the first space", line("GET\t/ HTTP/1.1"), .refused(.malformedRequestLine)),
     .init("tab for the second space", line("GET /\tHTTP/1.1"), .refused(.malformedRequestLine)),
     .init("vertical tab for a space", line("GET /\u{B}HTTP/1.1"), .refused(.malformedRequestLine)),
@@ -99,6 +99,9 @@ private let requestLineCases: [SmugglingCase] = [
     .init("byte order mark", "\u{EF}\u{BB}\u{BF}" + line("GET / HTTP/1.1"), .refused(.malformedRequestLine)),
     .init("TLS hello", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{FC}", .refused(.controlCharacter)),
     .init("TLS hello, first octet", "\u{16}", .refused(.malformedRequestLine)),
+    .init(
+        "vertical tab before a head to come", "\u{B}GET / HTTP/1.1\r\nHost: a\r\n",
+        .refused(.malformedRequestLine)),
     .init("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", .refused(.unsupportedVersion)),
     .init("asterisk with OPTIONS", line("OPTIONS * HTTP/1.1"), got(.options, "*")),
     .init("asterisk with GET", line("GET * HTTP/1.1"), .refused(.malformedTarget)),
@@ -123,11 +126,14 @@ private let requestLineCases: [SmugglingCase] = [
     .init("absolute target with fragment", line("GET http://b/#c HTTP/1.1"), .refused(.malformedTarget)),
     .init("absolute target with a bad port", line("GET http://b:x/ HTTP/1.1"), .refused(.malformedTarget)),
     .init("authority with GET", line("GET a:80 HTTP/1.1"), .refused(.malformedTarget)),
-    .init("long request line", line("GET /" + String(repeating: "a", count: 8178) + " HTTP/1.1"),
+    .init(
+        "long request line", line("GET /" + String(repeating: "a", count: 8178) + " HTTP/1.1"),
         got(.get, "/" + String(repeating: "a", count: 8178))),
-    .init("request line too long", line("GET /" + String(repeating: "a", count: 8179) + " HTTP/1.1"),
+    .init(
+        "request line too long", line("GET /" + String(repeating: "a", count: 8179) + " HTTP/1.1"),
         .refused(.requestLineTooLong)),
-    .init("request line that never ends", "GET /" + String(repeating: "a", count: 8200),
+    .init(
+        "request line that never ends", "GET /" + String(repeating: "a", count: 8200),
         .refused(.requestLineTooLong)),
 ]
 
@@ -190,7 +196,8 @@ private let fieldCases: [SmugglingCase] = [
     .init("space before the colon", field("X : a"), .refused(.malformedFieldName)),
     .init("tab before the colon", field("X\t: a"), .refused(.malformedFieldName)),
     .init("space before the colon of a length", post("Content-Length : 5", "hello"), .refused(.malformedFieldName)),
-    .init("space before the colon of an encoding", post("Transfer-Encoding : chunked", "0\r\n\r\n"),
+    .init(
+        "space before the colon of an encoding", post("Transfer-Encoding : chunked", "0\r\n\r\n"),
         .refused(.malformedFieldName)),
     .init("folded value", field("X: a\r\n b"), .refused(.foldedField)),
     .init("folded value by tab", field("X: a\r\n\tb"), .refused(.foldedField)),
@@ -219,14 +226,18 @@ private let fieldCases: [SmugglingCase] = [
     .init("a second request line", field("GET /x HTTP/1.1"), .refused(.malformedFieldName)),
     .init("Kelvin sign for a letter", field("\u{E2}\u{84}\u{AA}eep-alive: x"), .refused(.malformedFieldName)),
     .init("underscore for a hyphen", post("Content_Length: 5", "hello"), posted(left: "hello")),
-    .init("a hundred fields",
+    .init(
+        "a hundred fields",
         "GET / HTTP/1.1\r\nHost: a\r\n" + String(repeating: "X: y\r\n", count: 99) + "\r\n", got()),
-    .init("a hundred fields and one",
+    .init(
+        "a hundred fields and one",
         "GET / HTTP/1.1\r\nHost: a\r\n" + String(repeating: "X: y\r\n", count: 100) + "\r\n", .refused(.tooManyFields)),
-    .init("fields that never end", "GET / HTTP/1.1\r\n" + String(repeating: "X: y\r\n", count: 101),
+    .init(
+        "fields that never end", "GET / HTTP/1.1\r\n" + String(repeating: "X: y\r\n", count: 101),
         .refused(.tooManyFields)),
     .init("head too large", field("X: " + String(repeating: "a", count: 32_768)), .refused(.headTooLarge)),
-    .init("value that never ends", "GET / HTTP/1.1\r\nX: " + String(repeating: "a", count: 32_768),
+    .init(
+        "value that never ends", "GET / HTTP/1.1\r\nX: " + String(repeating: "a", count: 32_768),
         .refused(.headTooLarge)),
 ]
 
@@ -247,12 +258,13 @@ private let lineEndCases: [SmugglingCase] = [
     .init("LFCR", "GET / HTTP/1.1\n\rHost: a\n\r\n\r", .refused(.controlCharacter)),
     .init("length hidden behind a carriage return", field("X: a\rContent-Length: 5"), .refused(.controlCharacter)),
     .init("length hidden behind a line feed", field("X: a\nContent-Length: 5"), .refused(.controlCharacter)),
-    .init("encoding with a carriage return before it", post("Transfer-Encoding: \rchunked"), .refused(.controlCharacter)),
+    .init(
+        "encoding with a carriage return before it", post("Transfer-Encoding: \rchunked"), .refused(.controlCharacter)),
     .init("one empty line before", "\r\n" + line("GET / HTTP/1.1"), got()),
     .init("two empty lines before", "\r\n\r\n" + line("GET / HTTP/1.1"), .refused(.malformedRequestLine)),
     .init("line feed before", "\n" + line("GET / HTTP/1.1"), .refused(.controlCharacter)),
-    .init("carriage return before", "\r" + line("GET / HTTP/1.1"), .refused(.controlCharacter)),
-    .init("NUL before", "\u{0}" + line("GET / HTTP/1.1"), .refused(.controlCharacter)),
+    .init("carriage return before", "\r" + line("GET / HTTP/1.1"), .refused(.malformedRequestLine)),
+    .init("NUL before", "\u{0}" + line("GET / HTTP/1.1"), .refused(.malformedRequestLine)),
     .init("NUL in a head that does not end", "GET / HTTP/1.1\r\nX: \u{0}", .refused(.controlCharacter)),
     .init("next line character", "GET / HTTP/1.1\u{85}Host: a\u{85}\u{85}", .incomplete),
     .init("head without end", "GET / HTTP/1.1\r\nHost: a\r\n", .incomplete),
@@ -271,9 +283,14 @@ private let contentLengthCases: [SmugglingCase] = [
     .init("no framing", post("X: y", "hello"), posted(left: "hello")),
     .init("body to come", post("Content-Length: 6", "hello"), .incomplete),
     .init("two lengths", post("Content-Length: 5\r\nContent-Length: 6", "hello"), .refused(.repeatedContentLength)),
-    .init("two equal lengths", post("Content-Length: 5\r\nContent-Length: 5", "hello"), .refused(.repeatedContentLength)),
-    .init("lengths in two cases", post("Content-Length: 5\r\ncONTENT-lENGTH: 0", "hello"), .refused(.repeatedContentLength)),
-    .init("a length and an empty one", post("Content-Length: 5\r\nContent-Length:", "hello"), .refused(.repeatedContentLength)),
+    .init(
+        "two equal lengths", post("Content-Length: 5\r\nContent-Length: 5", "hello"), .refused(.repeatedContentLength)),
+    .init(
+        "lengths in two cases", post("Content-Length: 5\r\ncONTENT-lENGTH: 0", "hello"),
+        .refused(.repeatedContentLength)),
+    .init(
+        "a length and an empty one", post("Content-Length: 5\r\nContent-Length:", "hello"),
+        .refused(.repeatedContentLength)),
     .init("list of equal lengths", post("Content-Length: 5, 5", "hello"), .refused(.malformedContentLength)),
     .init("list of lengths", post("Content-Length: 5,6", "hello"), .refused(.malformedContentLength)),
     .init("length with a comma behind", post("Content-Length: 5,", "hello"), .refused(.malformedContentLength)),
@@ -295,8 +312,10 @@ private let contentLengthCases: [SmugglingCase] = [
     .init("2^53 + 1", post("Content-Length: 9007199254740993"), .refused(.malformedContentLength)),
     .init("2^63", post("Content-Length: 9223372036854775808"), .refused(.malformedContentLength)),
     .init("2^64 + 5", post("Content-Length: 18446744073709551621", "hello"), .refused(.malformedContentLength)),
-    .init("forty digits", post("Content-Length: " + String(repeating: "9", count: 40)), .refused(.malformedContentLength)),
-    .init("no-break space behind a length", post("Content-Length: 5\u{A0}", "hello"), .refused(.malformedContentLength)),
+    .init(
+        "forty digits", post("Content-Length: " + String(repeating: "9", count: 40)), .refused(.malformedContentLength)),
+    .init(
+        "no-break space behind a length", post("Content-Length: 5\u{A0}", "hello"), .refused(.malformedContentLength)),
 ]
 
 private let transferEncodingCases: [SmugglingCase] = [
@@ -304,34 +323,64 @@ private let transferEncodingCases: [SmugglingCase] = [
     .init("chunked in mixed case", post("tRANSFER-eNCODING: ChUnKeD", "0\r\n\r\n"), posted()),
     .init("chunked without blank", post("Transfer-Encoding:chunked", "0\r\n\r\n"), posted()),
     .init("chunked and blanks", post("Transfer-Encoding: \t chunked \t", "0\r\n\r\n"), posted()),
-    .init("length, then chunked", post("Content-Length: 5\r\nTransfer-Encoding: chunked", "0\r\n\r\n"), .refused(.ambiguousFraming)),
-    .init("chunked, then length", post("Transfer-Encoding: chunked\r\nContent-Length: 5", "0\r\n\r\n"), .refused(.ambiguousFraming)),
-    .init("chunked and length 0", post("Transfer-Encoding: chunked\r\nContent-Length: 0", "0\r\n\r\n"), .refused(.ambiguousFraming)),
-    .init("bad encoding and length", post("Transfer-Encoding: xchunked\r\nContent-Length: 5", "hello"), .refused(.malformedTransferEncoding)),
-    .init("two chunked lines", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("chunked, then identity", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("identity, then chunked", post("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", "0\r\n\r\n"), .refused(.unsupportedTransferEncoding)),
-    .init("chunked twice", post("Transfer-Encoding: chunked, chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("gzip and chunked", post("Transfer-Encoding: gzip, chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("chunked and gzip", post("Transfer-Encoding: chunked, gzip", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
+    .init(
+        "length, then chunked", post("Content-Length: 5\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
+        .refused(.ambiguousFraming)),
+    .init(
+        "chunked, then length", post("Transfer-Encoding: chunked\r\nContent-Length: 5", "0\r\n\r\n"),
+        .refused(.ambiguousFraming)),
+    .init(
+        "chunked and length 0", post("Transfer-Encoding: chunked\r\nContent-Length: 0", "0\r\n\r\n"),
+        .refused(.ambiguousFraming)),
+    .init(
+        "bad encoding and length", post("Transfer-Encoding: xchunked\r\nContent-Length: 5", "hello"),
+        .refused(.malformedTransferEncoding)),
+    .init(
+        "two chunked lines", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
+        .refused(.malformedTransferEncoding)),
+    .init(
+        "chunked, then identity", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "0\r\n\r\n"),
+        .refused(.malformedTransferEncoding)),
+    .init(
+        "identity, then chunked", post("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
+        .refused(.unsupportedTransferEncoding)),
+    .init(
+        "chunked twice", post("Transfer-Encoding: chunked, chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
+    .init(
+        "gzip and chunked", post("Transfer-Encoding: gzip, chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
+    .init(
+        "chunked and gzip", post("Transfer-Encoding: chunked, gzip", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
     .init("gzip", post("Transfer-Encoding: gzip", "0\r\n\r\n"), .refused(.unsupportedTransferEncoding)),
     .init("identity", post("Transfer-Encoding: identity", "0\r\n\r\n"), .refused(.unsupportedTransferEncoding)),
     .init("empty encoding", post("Transfer-Encoding:", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
     .init("comma for encoding", post("Transfer-Encoding: ,", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("comma before chunked", post("Transfer-Encoding: ,chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("comma behind chunked", post("Transfer-Encoding: chunked,", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("chunked with parameter", post("Transfer-Encoding: chunked;q=1", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("chunked in quotes", post("Transfer-Encoding: \"chunked\"", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
+    .init(
+        "comma before chunked", post("Transfer-Encoding: ,chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
+    .init(
+        "comma behind chunked", post("Transfer-Encoding: chunked,", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
+    .init(
+        "chunked with parameter", post("Transfer-Encoding: chunked;q=1", "0\r\n\r\n"),
+        .refused(.malformedTransferEncoding)),
+    .init(
+        "chunked in quotes", post("Transfer-Encoding: \"chunked\"", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
     .init("xchunked", post("Transfer-Encoding: xchunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
     .init("chunkedx", post("Transfer-Encoding: chunkedx", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
     .init("x chunked", post("Transfer-Encoding: x chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
     .init("chunk", post("Transfer-Encoding: chunk", "0\r\n\r\n"), .refused(.unsupportedTransferEncoding)),
-    .init("vertical tab before chunked", post("Transfer-Encoding: \u{B}chunked", "0\r\n\r\n"), .refused(.controlCharacter)),
-    .init("no-break space before chunked", post("Transfer-Encoding: \u{A0}chunked", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
+    .init(
+        "vertical tab before chunked", post("Transfer-Encoding: \u{B}chunked", "0\r\n\r\n"), .refused(.controlCharacter)
+    ),
+    .init(
+        "no-break space before chunked", post("Transfer-Encoding: \u{A0}chunked", "0\r\n\r\n"),
+        .refused(.malformedTransferEncoding)),
     .init("NUL behind chunked", post("Transfer-Encoding: chunked\u{0}", "0\r\n\r\n"), .refused(.controlCharacter)),
-    .init("Kelvin sign in chunked", post("Transfer-Encoding: chun\u{E2}\u{84}\u{AA}ed", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
+    .init(
+        "Kelvin sign in chunked", post("Transfer-Encoding: chun\u{E2}\u{84}\u{AA}ed", "0\r\n\r\n"),
+        .refused(.malformedTransferEncoding)),
     .init("underscored name", post("Transfer_Encoding: chunked", "0\r\n\r\n"), posted(left: "0\r\n\r\n")),
-    .init("chunked in HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", .refused(.ambiguousFraming)),
+    .init(
+        "chunked in HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        .refused(.ambiguousFraming)),
     .init("chunked GET", field("Transfer-Encoding: chunked") + "1\r\na\r\n0\r\n\r\n", got(body: "a")),
 ]
 
@@ -340,7 +389,9 @@ private let chunkCases: [SmugglingCase] = [
     .init("size in upper case", chunked("A\r\n0123456789\r\n0\r\n\r\n"), posted("0123456789")),
     .init("size with leading zeros", chunked("0005\r\nhello\r\n000\r\n\r\n"), posted("hello")),
     .init("size of many zeros", chunked(String(repeating: "0", count: 200) + "1\r\na\r\n0\r\n\r\n"), posted("a")),
-    .init("size of too many zeros", chunked(String(repeating: "0", count: 400) + "1\r\na\r\n0\r\n\r\n"), .refused(.chunkExtensionTooLong)),
+    .init(
+        "size of too many zeros", chunked(String(repeating: "0", count: 400) + "1\r\na\r\n0\r\n\r\n"),
+        .refused(.chunkExtensionTooLong)),
     .init("no size", chunked("\r\nhello\r\n0\r\n\r\n"), .refused(.malformedChunk)),
     .init("size with 0x", chunked("0x5\r\nhello\r\n0\r\n\r\n"), .refused(.malformedChunk)),
     .init("positive size", chunked("+5\r\nhello\r\n0\r\n\r\n"), .refused(.malformedChunk)),
@@ -380,9 +431,16 @@ private let chunkExtensionCases: [SmugglingCase] = [
     .init("extension with value", chunked("1;a=b;c=d\r\nx\r\n0;e\r\n\r\n"), posted("x")),
     .init("quoted value", chunked("1;a=\"b;\\\"c\"\r\nx\r\n0\r\n\r\n"), posted("x")),
     .init("blanks in extensions", chunked("1 ; a = b\r\nx\r\n0\r\n\r\n"), posted("x")),
-    .init("extension of 256 octets", chunked("1;" + String(repeating: "a", count: 254) + "\r\nx\r\n0\r\n\r\n"), posted("x")),
-    .init("extension of 257 octets", chunked("1;" + String(repeating: "a", count: 256) + "\r\nx\r\n0\r\n\r\n"), .refused(.chunkExtensionTooLong)),
-    .init("flood of extensions", chunked(String(repeating: "1;" + String(repeating: "a", count: 200) + "\r\nx\r\n", count: 50)), .refused(.chunkExtensionTooLong)),
+    .init(
+        "extension of 256 octets", chunked("1;" + String(repeating: "a", count: 254) + "\r\nx\r\n0\r\n\r\n"),
+        posted("x")),
+    .init(
+        "extension of 257 octets", chunked("1;" + String(repeating: "a", count: 256) + "\r\nx\r\n0\r\n\r\n"),
+        .refused(.chunkExtensionTooLong)),
+    .init(
+        "flood of extensions",
+        chunked(String(repeating: "1;" + String(repeating: "a", count: 200) + "\r\nx\r\n", count: 50)),
+        .refused(.chunkExtensionTooLong)),
     .init("line feed ends an extension", chunked("1;a\nx\r\n0\r\n\r\n"), .refused(.malformedChunk)),
     .init("line feed ends a value", chunked("1;a=b\nx\r\n0\r\n\r\n"), .refused(.malformedChunk)),
     .init("carriage return in an extension", chunked("1;a\rb\r\nx\r\n0\r\n\r\n"), .refused(.malformedChunk)),
@@ -398,7 +456,9 @@ private let chunkExtensionCases: [SmugglingCase] = [
     .init("two semicolons", chunked("1;;a\r\nx\r\n0\r\n\r\n"), .refused(.malformedChunk)),
     .init("comma for a semicolon", chunked("1,a\r\nx\r\n0\r\n\r\n"), .refused(.malformedChunk)),
     .init("blank and text for an extension", chunked("1 a\r\nx\r\n0\r\n\r\n"), .refused(.malformedChunk)),
-    .init("extension that never ends", chunked("1;" + String(repeating: " ", count: 300)), .refused(.chunkExtensionTooLong)),
+    .init(
+        "extension that never ends", chunked("1;" + String(repeating: " ", count: 300)),
+        .refused(.chunkExtensionTooLong)),
 ]
 
 private let trailerCases: [SmugglingCase] = [
@@ -411,8 +471,11 @@ private let trailerCases: [SmugglingCase] = [
     .init("line feed behind a trailer", chunked("0\r\nX: y\n\r\n"), .refused(.malformedTrailer)),
     .init("carriage return in a trailer", chunked("0\r\nX: y\rz\r\n\r\n"), .refused(.malformedTrailer)),
     .init("NUL in a trailer", chunked("0\r\nX: \u{0}\r\n\r\n"), .refused(.malformedTrailer)),
-    .init("a request in place of a trailer", chunked("0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), .refused(.malformedTrailer)),
-    .init("flood of trailers", chunked("0\r\n" + String(repeating: "X: y\r\n", count: 2000)), .refused(.trailersTooLarge)),
+    .init(
+        "a request in place of a trailer", chunked("0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        .refused(.malformedTrailer)),
+    .init(
+        "flood of trailers", chunked("0\r\n" + String(repeating: "X: y\r\n", count: 2000)), .refused(.trailersTooLarge)),
 ]
 
 private let connectionCases: [SmugglingCase] = [
@@ -420,31 +483,52 @@ private let connectionCases: [SmugglingCase] = [
     .init("list with empty elements", field("Connection: ,close, ,"), got()),
     .init("option that is no token", field("Connection: cl ose"), .refused(.malformedConnection)),
     .init("option with parameter", field("Connection: close;a"), .refused(.malformedConnection)),
-    .init("flood of options", field("Connection: " + String(repeating: "a,", count: 65)), .refused(.malformedConnection)),
-    .init("Connection names the length", post("Content-Length: 5\r\nConnection: content-length", "hello"), posted("hello")),
+    .init(
+        "flood of options", field("Connection: " + String(repeating: "a,", count: 65)), .refused(.malformedConnection)),
+    .init(
+        "Connection names the length", post("Content-Length: 5\r\nConnection: content-length", "hello"), posted("hello")
+    ),
     .init("Connection names the host", field("Connection: host"), got()),
-    .init("Connection names the encoding", post("Connection: transfer-encoding\r\nTransfer-Encoding: chunked", "1\r\na\r\n0\r\n\r\n"), posted("a")),
-    .init("upgrade to HTTP/2", field("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA"), got()),
+    .init(
+        "Connection names the encoding",
+        post("Connection: transfer-encoding\r\nTransfer-Encoding: chunked", "1\r\na\r\n0\r\n\r\n"), posted("a")),
+    .init(
+        "upgrade to HTTP/2", field("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA"), got()),
     .init("expectation", post("Expect: 100-continue\r\nContent-Length: 5", "hello"), posted("hello")),
     .init("expectation in upper case", post("Expect: 100-CONTINUE\r\nContent-Length: 5", "hello"), posted("hello")),
-    .init("another expectation", post("Expect: 200-ok\r\nContent-Length: 5", "hello"), .refused(.unsupportedExpectation)),
+    .init(
+        "another expectation", post("Expect: 200-ok\r\nContent-Length: 5", "hello"), .refused(.unsupportedExpectation)),
     .init("empty expectation", post("Expect:\r\nContent-Length: 5", "hello"), .refused(.unsupportedExpectation)),
-    .init("expectation and more", post("Expect: 100-continue, x\r\nContent-Length: 5", "hello"), .refused(.unsupportedExpectation)),
-    .init("obscured expectation", post("Expect: y 100-continue\r\nContent-Length: 5", "hello"), .refused(.unsupportedExpectation)),
-    .init("a good and a bad expectation", post("Expect: 100-continue\r\nExpect: x\r\nContent-Length: 5", "hello"), .refused(.unsupportedExpectation)),
+    .init(
+        "expectation and more", post("Expect: 100-continue, x\r\nContent-Length: 5", "hello"),
+        .refused(.unsupportedExpectation)),
+    .init(
+        "obscured expectation", post("Expect: y 100-continue\r\nContent-Length: 5", "hello"),
+        .refused(.unsupportedExpectation)),
+    .init(
+        "a good and a bad expectation", post("Expect: 100-continue\r\nExpect: x\r\nContent-Length: 5", "hello"),
+        .refused(.unsupportedExpectation)),
     .init("expectation in HTTP/1.0 is ignored", "GET / HTTP/1.0\r\nExpect: x\r\n\r\n", got(host: "")),
 ]
 
 private let sequenceCases: [SmugglingCase] = [
-    .init("pipelined requests", line("GET /1 HTTP/1.1") + line("GET /2 HTTP/1.1"),
+    .init(
+        "pipelined requests", line("GET /1 HTTP/1.1") + line("GET /2 HTTP/1.1"),
         got(.get, "/1", left: line("GET /2 HTTP/1.1"))),
-    .init("a request behind a length", post("Content-Length: 5", "hello" + line("GET /2 HTTP/1.1")),
+    .init(
+        "a request behind a length", post("Content-Length: 5", "hello" + line("GET /2 HTTP/1.1")),
         posted("hello", left: line("GET /2 HTTP/1.1"))),
-    .init("a request inside a body", post("Content-Length: 28", "GET / HTTP/1.1\r\nHost: b\r\n\r\n?"),
+    .init(
+        "a request inside a body", post("Content-Length: 28", "GET / HTTP/1.1\r\nHost: b\r\n\r\n?"),
         posted("GET / HTTP/1.1\r\nHost: b\r\n\r\n?")),
     .init("CL.TE", post("Content-Length: 6\r\nTransfer-Encoding: chunked", "0\r\n\r\nG"), .refused(.ambiguousFraming)),
-    .init("TE.CL", post("Transfer-Encoding: chunked\r\nContent-Length: 3", "1\r\nZ\r\n0\r\n\r\n"), .refused(.ambiguousFraming)),
-    .init("TE.TE", post("Transfer-Encoding: chunked\r\nTransfer-encoding: x", "0\r\n\r\n"), .refused(.malformedTransferEncoding)),
-    .init("0.CL", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n 23\r\n\r\nGET /x HTTP/1.1\r\nX: y",
+    .init(
+        "TE.CL", post("Transfer-Encoding: chunked\r\nContent-Length: 3", "1\r\nZ\r\n0\r\n\r\n"),
+        .refused(.ambiguousFraming)),
+    .init(
+        "TE.TE", post("Transfer-Encoding: chunked\r\nTransfer-encoding: x", "0\r\n\r\n"),
+        .refused(.malformedTransferEncoding)),
+    .init(
+        "0.CL", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n 23\r\n\r\nGET /x HTTP/1.1\r\nX: y",
         .refused(.malformedContentLength)),
 ]

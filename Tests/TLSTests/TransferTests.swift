@@ -107,6 +107,27 @@ struct TransferTests {
         #expect(pair.client.drain(&read) == end)
     }
 
+    @Test("an end that came along with data is still to be read, once")
+    func pendingEnd() throws {
+        let pair = try PairSetup().connected()
+        try pair.server.write(text: "last")
+        pair.server.close()
+        let ciphertext = pair.server.takeOutput()
+        var buffer = [UInt8](repeating: 0, count: 64)
+        ciphertext.withUnsafeBytes { bytes in
+            pair.client.receive(bytes)
+            #expect(buffer.withUnsafeMutableBytes { pair.client.read(into: $0) } == .bytes(4))
+            pair.client.endReceive()
+        }
+        #expect(pair.client.hasUnreadInput)
+        #expect(buffer.withUnsafeMutableBytes { pair.client.read(into: $0) } == .closed)
+        #expect(!pair.client.hasUnreadInput)
+        pair.server.receiveEnd()
+        #expect(pair.server.hasUnreadInput)
+        #expect(buffer.withUnsafeMutableBytes { pair.server.read(into: $0) }.error?.kind == .truncated)
+        #expect(!pair.server.hasUnreadInput)
+    }
+
     @Test("a record cut short is a truncation")
     func cutRecord() throws {
         let pair = try PairSetup().connected()

@@ -194,9 +194,12 @@ import Testing
         "a client's id is taken if it is harmless",
         arguments: [
             Row("usual", "req_01AbZz.9-x", true), Row("one", "a", true), Row("empty", "", false),
-            Row("longest", String(repeating: "a", count: 128), true), Row("too long", String(repeating: "a", count: 129), false),
-            Row("blank", "a b", false), Row("line feed", "a\n", false), Row("quote", "a\"", false), Row("umlaut", "ä", false),
-            Row("bracket next to Z", "[", false), Row("at sign", "@", false), Row("backtick", "`", false), Row("brace", "{", false),
+            Row("longest", String(repeating: "a", count: 128), true),
+            Row("too long", String(repeating: "a", count: 129), false),
+            Row("blank", "a b", false), Row("line feed", "a\n", false), Row("quote", "a\"", false),
+            Row("umlaut", "ä", false),
+            Row("bracket next to Z", "[", false), Row("at sign", "@", false), Row("backtick", "`", false),
+            Row("brace", "{", false),
             Row("slash", "/", false), Row("colon", ":", false),
         ])
     func validation(_ row: Row<String, Bool>) { #expect(accepts(Array(row.input.utf8)) == row.output) }

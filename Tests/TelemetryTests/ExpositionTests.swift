@@ -17,7 +17,9 @@ import Testing
         histogram.histogram("p").observe(nanos: 500_000_000, on: MetricShard(reactor: 2))
         histogram.histogram("p").observe(nanos: 2_000_000_000, on: .control)
         _ = registry.family(MetricDeclaration("t_never", .gauge, labels: ["x"], "No series."))
-        let samples = [MetricDeclaration("t_cpu_seconds_total", .counter, "CPU."), MetricDeclaration("t_gone", .gauge, "-")]
+        let samples = [
+            MetricDeclaration("t_cpu_seconds_total", .counter, "CPU."), MetricDeclaration("t_gone", .gauge, "-"),
+        ]
         registry.sampled(samples) { [1.5, nil] }
         return registry
     }
@@ -62,7 +64,8 @@ import Testing
         let lines = exposition(registry).split(separator: "\n").filter { !$0.hasPrefix("#") }.map(String.init)
         #expect(
             lines == [
-                "g0 0", "g1 -0.5", "g2 1000000000000000.0", "g3 1e+300", "g4 +Inf", "g5 -Inf", "g6 NaN", "g7 1795471262",
+                "g0 0", "g1 -0.5", "g2 1000000000000000.0", "g3 1e+300", "g4 +Inf", "g5 -Inf", "g6 NaN",
+                "g7 1795471262",
             ])
     }
 

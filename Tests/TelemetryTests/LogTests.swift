@@ -25,13 +25,18 @@ import Testing
             $0.write(.notice, "endpoint ejected", ["endpoint": "\("10.0.0.1:8000")", "failures": 5, "why": "too slow"])
         }
         #expect(
-            text == "2026-11-23T22:01:02.123Z notice  endpoint ejected  endpoint=10.0.0.1:8000 failures=5 why=\"too slow\"\n")
+            text
+                == "2026-11-23T22:01:02.123Z notice  endpoint ejected  endpoint=10.0.0.1:8000 failures=5 "
+                + "why=\"too slow\"\n"
+        )
     }
 
     @Test("a line for machines")
     func json() throws {
         let text = try logged(.json) {
-            $0.write(.error, "reload failed", ["line": 7, "share": 0.5, "kept": true, "at": .number(.infinity), "path": .bytes([47, 0xFF])])
+            $0.write(
+                .error, "reload failed",
+                ["line": 7, "share": 0.5, "kept": true, "at": .number(.infinity), "path": .bytes([47, 0xFF])])
         }
         #expect(
             text
@@ -53,6 +58,12 @@ import Testing
             log.write(.debug, "yes")
         }
         #expect(text == "2026-11-23T22:01:02.123Z debug   yes\n")
+    }
+
+    @Test("levels are found by their names, and nothing else is")
+    func levelNames() {
+        for level in LogLevel.allCases { #expect(LogLevel(named: "\(level.text)") == level) }
+        for name in ["", "Info", "warn", "error "] { #expect(LogLevel(named: name) == nil) }
     }
 
     private func unwanted() -> Int {
@@ -91,7 +102,9 @@ import Testing
 
     @Test("a name=value pair cannot be forged in a line for people")
     func consoleForging() throws {
-        let text = try logged(.console(colour: false)) { $0.write(.info, "m", ["x": "a status=200", "y": "", "z": "a=b"]) }
+        let text = try logged(.console(colour: false)) {
+            $0.write(.info, "m", ["x": "a status=200", "y": "", "z": "a=b"])
+        }
         #expect(text.hasSuffix(#"m  x="a status=200" y="" z="a=b""# + "\n"))
     }
 

@@ -17,24 +17,24 @@ import Testing
     @Test("a blocked output delays nobody; what does not fit is dropped and counted, the rest comes whole and in order")
     func blocked() throws {
         let pipe = Pipe()
-        let writer = try LogWriter(.descriptor(pipe.writer), limit: 100_000)
+        // Far more than a pipe takes (64 KiB), so that the writer is stuck for certain.
+        let writer = try LogWriter(.descriptor(pipe.writer), limit: 400_000)
         let rounds = 20_000
+        let filling = [UInt8](repeating: 120, count: 992) + [10]
         var accepted = 0
         let taken = ContinuousClock().measure {
-            for index in 0..<rounds {
-                let text = Array("\(1_000_000 + index)".utf8) + line
-                if submit(text, to: writer) { accepted += 1 }
+            for index in 0..<rounds where submit(Array("\(1_000_000 + index)".utf8) + filling, to: writer) {
+                accepted += 1
             }
         }
-        #expect(taken < .seconds(5), "submitting waited for the output: \(taken)")
-        // At most the limit and what the pipe takes can have been accepted.
-        #expect(accepted <= (100_000 + 65_536) / 107 + 1)
+        #expect(taken < .seconds(20), "submitting waited for the output: \(taken)")
+        #expect(accepted * 1000 > 64 * 1024)
+        #expect(accepted <= 400 + 66, "the limit and what the pipe took")
         #expect(writer.droppedLines == rounds - accepted)
         #expect(!writer.flush(millis: 20), "nothing was read yet")
-        let text = pipe.read(accepted * 107)
-        let lines = text.split(separator: 10)
+        let lines = pipe.read(accepted * 1000).split(separator: 10)
         #expect(lines.count == accepted)
-        #expect(lines.allSatisfy { $0.count == 106 })
+        #expect(lines.allSatisfy { $0.count == 999 })
         #expect(zip(lines, lines.dropFirst()).allSatisfy { $0.lexicographicallyPrecedes($1) })
         #expect(writer.flush())
         #expect(submit(line, to: writer), "it takes lines again")

@@ -67,5 +67,7 @@ struct Row<Input: Sendable, Output: Sendable>: Sendable, CustomTestStringConvert
     let input: Input
     let output: Output
 
-    init(_ name: String, _ input: Input, _ output: Output) { (testDescription, self.input, self.output) = (name, input, output) }
+    init(_ name: String, _ input: Input, _ output: Output) {
+        (testDescription, self.input, self.output) = (name, input, output)
+    }
 }

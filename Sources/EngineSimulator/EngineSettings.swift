@@ -1,0 +1,110 @@
+/// How a simulated engine behaves. The defaults suit a demonstration: answers come at reading speed.
+package struct EngineSettings: Sendable {
+    /// Names the engine serves; any other is answered 404.
+    package var models = ["demo"]
+    /// Whether every model name is served; `models` is only what is listed then.
+    package var servesAnyModel = false
+    /// Key that requests below `/v1` must show; `nil` lets everybody in.
+    package var apiKey: String?
+    /// From a request's turn to its first token.
+    package var firstToken = Duration.milliseconds(20)
+    /// Between two tokens of an answer; zero: as fast as the client takes them.
+    package var interval = Duration.milliseconds(15)
+    /// 0...1: how far an interval may differ from `interval`, as a share of it.
+    package var jitter = 0.0
+    /// Words of an answer that nobody cuts short. 1...1,000,000.
+    package var tokens = 24
+    /// Whether `max_tokens` of a request sets the length of the answer, instead of bounding it.
+    package var maxTokensWins = false
+    /// Bytes of a prompt that count as one token. At least 1.
+    package var bytesPerToken = 4
+    /// Numbers of an embedding where the request does not say. 1...16,384.
+    package var embeddingDimensions = 16
+    /// How many requests are served at once, and what a running one costs the others.
+    package var capacity = EngineCapacity()
+    /// What goes wrong.
+    package var faults = FaultSettings()
+    /// Start of the random numbers that jitter and fault rates use.
+    package var seed: UInt64 = 1
+
+    /// The defaults.
+    package init() {}
+}
+
+/// The capacity model: what makes a busy engine slow.
+package struct EngineCapacity: Sendable {
+    /// Requests that are computed at once; `nil`: no bound.
+    package var maxRunning: Int?
+    /// Requests that may wait for their turn; more are answered 503. `nil`: no bound.
+    package var maxWaiting: Int?
+    /// Cost of reading a prompt; prompts are read one after another.
+    package var prefillPerToken = Duration.zero
+    /// Added to the interval between tokens for every request that runs.
+    package var decodePerRunning = Duration.zero
+    /// Tokens that the key-value cache holds, for `vllm:kv_cache_usage_perc`.
+    package var cacheTokens = 131_072
+
+    /// No bounds, no costs.
+    package init() {}
+}
+
+/// What a simulated engine can do wrong.
+package enum EngineFault: String, CaseIterable, Sendable {
+    /// An error answer.
+    case error
+    /// A TCP reset before any byte of the answer (HTTP/2: the stream is reset).
+    case reset
+    /// An orderly close before any byte of the answer (HTTP/2: the stream is reset).
+    case close
+    /// Never an answer.
+    case hang
+    /// The first byte comes late.
+    case slow
+    /// A reset in the middle of the answer.
+    case midreset
+    /// A close in the middle of the answer, without the end of the body.
+    case midclose
+    /// Silence from the middle of the answer on.
+    case midhang
+    /// An event, or a whole answer, that is not JSON.
+    case malformed
+    /// An error object as an event, after which the stream ends in order.
+    case errorevent
+    /// A stream that ends in order, but without its last event.
+    case nodone
+    /// Broken chunked framing (HTTP/2: the stream is reset).
+    case badframe
+}
+
+/// How often what goes wrong, and how exactly.
+package struct FaultSettings: Sendable {
+    /// 0...1 for each fault; at most one happens to a request.
+    package var rates: [EngineFault: Double] = [:]
+    /// Status of an error answer. 400...599.
+    package var status = 500
+    /// Seconds for the `retry-after` field of error answers; `nil` sends none.
+    package var retryAfterSeconds: Int?
+    /// Delay of a slow first byte.
+    package var slowness = Duration.seconds(2)
+    /// Steps of an answer before a fault in its middle.
+    package var after = 1
+    /// How many faults happen in all; `nil`: no bound.
+    package var count: Int?
+    /// What `GET /health` answers.
+    package var healthStatus = 200
+    /// What `GET /v1/models` answers.
+    package var modelsStatus = 200
+
+    /// Nothing goes wrong.
+    package init() {}
+}
+
+extension Duration {
+    /// Whole nanoseconds; what is too much for 64 bits becomes a year.
+    internal var nanos: Int64 {
+        let (seconds, attoseconds) = components
+        let year: Int64 = 31_536_000
+        guard seconds < year else { return year * 1_000_000_000 }
+        return max(0, seconds) * 1_000_000_000 + attoseconds / 1_000_000_000
+    }
+}

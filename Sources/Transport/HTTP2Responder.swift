@@ -1,0 +1,151 @@
+internal import Bytes
+package import HTTP
+internal import HTTP2
+internal import Reactor
+
+/// One HTTP/2 stream of a client, as its handler answers it.
+package final class HTTP2Responder {
+    let connection: HTTP2ServerConnection
+    var handler: (any RequestHandler)?
+    /// Index among the connection's responders.
+    var place: Int
+
+    private let stream: HTTP2ServerStream
+    private var received = 0
+    private var isFinished = false
+    private var isAbandoned = false
+    private let startedAt: Int64
+    private var bodyProgressAt: Int64
+    /// Response bytes that were waiting when progress was last seen, and when that was.
+    private var waiting = 0
+    private var waitingSince: Int64 = 0
+
+    init(_ stream: HTTP2ServerStream, _ connection: HTTP2ServerConnection, place: Int) {
+        self.stream = stream
+        self.connection = connection
+        self.place = place
+        startedAt = connection.stream.reactor.now
+        bodyProgressAt = startedAt
+    }
+
+    package var request: RequestHead {
+        _read { yield stream.request }
+    }
+
+    /// Whether the producer should pause.
+    package var isFull: Bool { stream.isOverHighWater }
+
+    // MARK: The request
+
+    func received(_ bytes: Span<UInt8>) {
+        received += bytes.count
+        bodyProgressAt = connection.stream.reactor.now
+        guard !isFinished, let handler else { return }
+        if received > connection.server.limits.bodyBytes {
+            self.handler = nil
+            handler.requestAborted(.protocolError)
+            connection.server.service.recycle(handler)
+            refuse(Refusal(status: 413, reason: "the request body is too large"))
+        } else {
+            handler.requestBody(bytes)
+        }
+    }
+
+    func ended() {
+        guard !isFinished else { return }
+        handler?.requestEnd()
+    }
+
+    /// Answers what no handler will answer.
+    func refuse(_ refusal: Refusal) {
+        var head = ResponseHead()
+        var body = ByteQueue()
+        connection.server.service.render(refusal, head: &head, body: &body)
+        head.framing = .length(body.count)
+        respond(head)
+        write(body.span)
+        finish()
+    }
+
+    // MARK: The response
+
+    func sendContinue() {
+        guard stream.request.expectsContinue, !stream.isRequestComplete else { return }
+        stream.respondContinue()
+        connection.stream.touch()
+    }
+
+    func respond(_ head: ResponseHead) {
+        var length: Int?
+        if case .length(let known) = head.framing { length = known }
+        let hasNoBody = head.framing == .none || stream.request.method == .head
+        stream.respond(status: head.status, fields: head.fields, contentLength: length, endStream: hasNoBody)
+        connection.stream.touch()
+    }
+
+    func write(_ bytes: Span<UInt8>) {
+        guard stream.request.method != .head else { return }
+        if waiting == 0 { waitingSince = connection.stream.reactor.now }
+        stream.write(bytes)
+        connection.stream.touch()
+    }
+
+    func finish() {
+        isFinished = true
+        stream.finish()
+        connection.stream.touch()
+    }
+
+    /// Ends the stream with an error, after what was written: the client sees that it is not whole.
+    func abort() {
+        isFinished = true
+        stream.breakOff()
+        connection.stream.touch()
+    }
+
+    // MARK: The end
+
+    /// The stream is gone.
+    func abandon(_ reason: Abort, _ service: any RequestService) {
+        guard !isAbandoned else { return }
+        isAbandoned = true
+        guard let handler else { return }
+        self.handler = nil
+        if !isFinished {
+            isFinished = true
+            handler.requestAborted(reason)
+        }
+        service.recycle(handler)
+    }
+
+    /// Resets the stream if its client neither sends nor takes what it should.
+    func checkProgress(_ now: Int64, _ limits: ServerLimits) {
+        if !stream.isRequestComplete {
+            let isLate = now - bodyProgressAt > limits.bodyIdleTimeout || now - startedAt > limits.bodyTimeout
+            if isLate { return giveUp(Refusal(status: 408, reason: "the request body came too slowly")) }
+        }
+        let left = stream.bufferedBytes
+        if left == 0 || left < waiting {
+            waitingSince = now
+        } else if now - waitingSince > limits.writeTimeout {
+            abandonStalled()
+        }
+        waiting = left
+    }
+
+    private func giveUp(_ refusal: Refusal) {
+        if stream.isResponseStarted { return abandonStalled() }
+        if let handler {
+            self.handler = nil
+            handler.requestAborted(.clientStalled)
+            connection.server.service.recycle(handler)
+        }
+        refuse(refusal)
+    }
+
+    private func abandonStalled() {
+        abandon(.clientStalled, connection.server.service)
+        stream.reset(HTTP2Code.cancel)
+        connection.stream.touch()
+    }
+}
