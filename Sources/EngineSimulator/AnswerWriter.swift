@@ -1,4 +1,5 @@
 internal import Bytes
+internal import OpenAI
 
 /// Writes the answer to one request in the words of a dialect: as a whole, or as events.
 internal protocol AnswerWriter {

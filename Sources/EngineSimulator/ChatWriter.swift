@@ -1,4 +1,5 @@
 internal import Bytes
+internal import OpenAI
 
 /// Chat completions and plain completions.
 internal struct ChatWriter: AnswerWriter {

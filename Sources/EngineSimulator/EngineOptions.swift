@@ -18,7 +18,8 @@ internal struct EngineOption: Sendable {
     static let all: [EngineOption] = [
         EngineOption("first_token_ms", "delay_ms") { $0.firstToken = .milliseconds($1) },
         EngineOption("interval_ms") { $0.interval = .milliseconds($1) },
-        EngineOption("tokens", "chunks") { $0.tokens = whole($1, 1...1_000_000) },
+        EngineOption("keepalive_ms") { $0.keepAlive = $1 == 0 ? .seconds(86_400) : .milliseconds($1) },
+        EngineOption("tokens", "chunks") { $0.tokens = whole($1, 1...EngineSettings.tokensLimit) },
         EngineOption("jitter") { $0.jitter = min(1, $1) },
         EngineOption("max_tokens_wins") { $0.maxTokensWins = $1 != 0 },
         EngineOption("bytes_per_token") { $0.bytesPerToken = whole($1, 1...1_000_000) },
@@ -64,6 +65,8 @@ internal struct RequestWishes {
     var settings: EngineSettings
     /// The fault the request asks for.
     var fault: EngineFault?
+    /// What is wrong with the wishes: a test that misspells one must not pass for lack of the fault.
+    var problem: String?
 
     init(_ settings: EngineSettings, _ fields: HeaderFields) {
         self.settings = settings
@@ -74,10 +77,12 @@ internal struct RequestWishes {
             guard prefix > 0, let option = text(name.extracting(prefix...)),
                 let value = text(fields.bytes.span.extracting(field.valueRange))
             else { continue }
-            if option == "fault" {
-                fault = EngineFault(rawValue: value)
+            if option == "fault", let wanted = EngineFault(rawValue: value) {
+                fault = wanted
             } else if let number = Double(value), self.settings.set(option, to: number) {
                 asksForStatus = asksForStatus || option == "status"
+            } else if prefix == 6 {
+                problem = "The field 'x-sim-\(option): \(value)' is not understood."
             }
         }
         if asksForStatus, fault == nil { fault = .error }

@@ -12,7 +12,7 @@ package struct EngineSettings: Sendable {
     package var interval = Duration.milliseconds(15)
     /// 0...1: how far an interval may differ from `interval`, as a share of it.
     package var jitter = 0.0
-    /// Words of an answer that nobody cuts short. 1...1,000,000.
+    /// Words of an answer that nobody cuts short. 1...`tokensLimit`.
     package var tokens = 24
     /// Whether `max_tokens` of a request sets the length of the answer, instead of bounding it.
     package var maxTokensWins = false
@@ -24,8 +24,13 @@ package struct EngineSettings: Sendable {
     package var capacity = EngineCapacity()
     /// What goes wrong.
     package var faults = FaultSettings()
+    /// Connections without a request are closed after that, as engine servers do.
+    package var keepAlive = Duration.seconds(75)
     /// Start of the random numbers that jitter and fault rates use.
     package var seed: UInt64 = 1
+
+    /// The longest answer.
+    package static let tokensLimit = 100_000
 
     /// The defaults.
     package init() {}
@@ -100,11 +105,10 @@ package struct FaultSettings: Sendable {
 }
 
 extension Duration {
-    /// Whole nanoseconds; what is too much for 64 bits becomes a year.
+    /// Whole nanoseconds, 0 to a day, so that sums of many do not overflow.
     internal var nanos: Int64 {
         let (seconds, attoseconds) = components
-        let year: Int64 = 31_536_000
-        guard seconds < year else { return year * 1_000_000_000 }
-        return max(0, seconds) * 1_000_000_000 + attoseconds / 1_000_000_000
+        guard seconds < 86_400 else { return 86_400_000_000_000 }
+        return max(0, seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
     }
 }

@@ -33,9 +33,12 @@ internal struct GenerationRequest {
                 "Missing required parameter: '\(name)'.")
         }
         promptTokens = GenerationRequest.tokens(of: root, prompt, settings)
-        let choices = facts.choices ?? 1
+        // The other dialects have one answer.
+        let choices = operation == .chatCompletions || operation == .completions ? facts.choices ?? 1 : 1
         let prompts = GenerationRequest.prompts(operation, prompt)
-        guard choices > 0, choices * prompts.count <= GenerationRequest.choicesLimit else {
+        guard (1...GenerationRequest.choicesLimit).contains(choices),
+            prompts.count <= GenerationRequest.choicesLimit / choices
+        else {
             throw APIError(
                 .malformedBody, 400, code: "invalid_value", param: "n",
                 "Invalid value for 'n': at most \(GenerationRequest.choicesLimit) answers to a request.")
@@ -43,7 +46,7 @@ internal struct GenerationRequest {
         var length = AnswerLength(natural: settings.tokens, limit: facts.maxTokens)
         if let limit = facts.maxTokens, settings.maxTokensWins || root["ignore_eos"]?.isTrue == true {
             // One more than the limit, so that the answer ends because of its length.
-            length.natural = limit + 1
+            length.natural = min(limit, EngineSettings.tokensLimit) + 1
         }
         let call = GenerationRequest.toolCall(operation, root)
         let stops = GenerationRequest.stopSequences(root)

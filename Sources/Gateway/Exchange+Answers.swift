@@ -15,7 +15,8 @@ extension Exchange {
         errorCode = error.kind.label
         if error.kind == .bodyTooLarge { flags.insert(.bodyTooLarge) }
         var text = ByteQueue()
-        error.write(dialect, requestID: requestID.span, into: &text)
+        let id = requestID
+        error.write(dialect, requestID: id.span, into: &text)
         worker.responseHead.reset()
         worker.responseHead.status = status
         worker.responseHead.fields.append(.contentType, "application/json")

@@ -52,8 +52,9 @@ extension Exchange {
         }
         record.bytesIn = relay.bytesIn
         record.bytesOut = relay.bytesOut
-        record.set(.requestID, requestID.span)
-        record.set(.clientAddress, origin.peerText.span)
+        let (id, client, model) = (requestID, origin.peerText, model)
+        record.set(.requestID, id.span)
+        record.set(.clientAddress, client.span)
         record.set(.path, request.target.span)
         record.set(.modelRequested, model.span)
         if modelIndex >= 0 {

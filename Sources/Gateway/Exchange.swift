@@ -166,9 +166,9 @@ final class Exchange: RequestHandler, ResponseHandler {
             guard models.models.count == 1, let only = models.models.first else { throw APIError(.missingModel) }
             model.append(contentsOf: only.name.utf8)
         }
+        let model = model
         guard let match = models.match(model.span) else {
             flags.insert(.noModel)
-            let model = model
             throw .unknownModel(model.span, near: nearMatches(of: model, among: models.exactNames))
         }
         modelIndex = match.model

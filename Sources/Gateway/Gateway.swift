@@ -37,6 +37,10 @@ package actor Gateway {
     private var discovered: DiscoveredModels = [:]
     private var generation = 1
     private var isShuttingDown = false
+    /// Ports of the listeners, in the order of the configuration; of interest where it leaves the choice to the kernel.
+    package private(set) var ports: [UInt16] = []
+    /// Port of the admin listener; `nil` if there is none.
+    package private(set) var adminPort: UInt16?
 
     /// - Parameters:
     ///   - cores: Reactors where the configuration does not say.
@@ -69,6 +73,8 @@ package actor Gateway {
         let adminSocket = try configuration.adminAddress.map { address throws(GatewayError) in
             try Gateway.bind(address, times: 1)[0]
         }
+        ports = sockets.compactMap { $0.first.flatMap { SocketAddress(localOf: $0)?.port } }
+        adminPort = adminSocket.flatMap { SocketAddress(localOf: $0)?.port }
         do {
             for index in 0..<workerCount {
                 let descriptors = sockets.map { $0[index] }

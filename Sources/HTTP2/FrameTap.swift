@@ -52,7 +52,8 @@ package struct FrameTap: ~Copyable {
 
     /// When the header block that is not complete began, in nanoseconds; `nil` if none is open.
     package var headerBlockOpenSince: Int64? {
-        let isInFrame = payloadLeft > 0 && (kind == FrameKind.headers.rawValue || kind == FrameKind.continuation.rawValue)
+        let isInFrame =
+            payloadLeft > 0 && (kind == FrameKind.headers.rawValue || kind == FrameKind.continuation.rawValue)
         return isInFrame || awaitsContinuation ? headerBlockStart : nil
     }
 
@@ -79,28 +80,31 @@ package struct FrameTap: ~Copyable {
                 continue
             }
             let start = position
-            let left = bytes.count - position
-            let head: UInt64
-            let last: UInt8
-            if partialCount == 0 && left >= 9 {
-                head = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
-                last = bytes[position + 8]
+            let reason: HTTP2CloseReason?
+            if partialCount == 0 && bytes.count - position >= 9 {
+                let head = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+                reason = judge(head, bytes[position + 8], now: now)
                 position += 9
             } else {
-                let octet = bytes[position]
+                reason = gather(bytes[position], now: now)
                 position += 1
-                if partialCount < 8 {
-                    partial = partial << 8 | UInt64(octet)
-                    partialCount += 1
-                    continue
-                }
-                (head, last) = (partial, octet)
-                partialCount = 0
-                partial = 0
             }
-            if let reason = judge(head, last, now: now) { return Fault(offset: start, reason: reason) }
+            if let reason { return Fault(offset: start, reason: reason) }
         }
         return nil
+    }
+
+    /// Takes one octet of a header that came in pieces, and judges it when it is the last.
+    private mutating func gather(_ octet: UInt8, now: Int64) -> HTTP2CloseReason? {
+        if partialCount < 8 {
+            partial = partial << 8 | UInt64(octet)
+            partialCount += 1
+            return nil
+        }
+        let head = partial
+        partial = 0
+        partialCount = 0
+        return judge(head, octet, now: now)
     }
 
     /// Takes a header apart and judges it.

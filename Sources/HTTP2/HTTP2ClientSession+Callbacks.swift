@@ -17,7 +17,8 @@ extension HTTP2ClientSession {
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, owner in
             session(owner)._withUnsafeGuaranteedRef { $0.beginHeaders(frame.unsafelyUnwrapped) }
         }
-        nghttp2_session_callbacks_set_on_header_callback(callbacks) { _, _, name, nameCount, value, valueCount, _, owner in
+        nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+            _, _, name, nameCount, value, valueCount, _, owner in
             session(owner)._withUnsafeGuaranteedRef {
                 $0.header(
                     UnsafeBufferPointer(start: name, count: nameCount),
@@ -28,11 +29,18 @@ extension HTTP2ClientSession {
             session(owner)._withUnsafeGuaranteedRef { $0.frameReceived(frame.unsafelyUnwrapped) }
         }
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, id, bytes, count, owner in
-            session(owner)._withUnsafeGuaranteedRef { $0.dataReceived(id, UnsafeBufferPointer(start: bytes, count: count)) }
+            session(owner)._withUnsafeGuaranteedRef {
+                $0.dataReceived(id, UnsafeBufferPointer(start: bytes, count: count))
+            }
         }
         nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, _, _, owner in
             session(owner)._withUnsafeGuaranteedRef { $0.engine.countGlitch() }
         }
+        setSending(callbacks)
+        return callbacks
+    }
+
+    private static func setSending(_ callbacks: OpaquePointer) {
         nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, owner in
             session(owner)._withUnsafeGuaranteedRef {
                 $0.sendData(header.unsafelyUnwrapped, count, source.unsafelyUnwrapped)
@@ -48,7 +56,6 @@ extension HTTP2ClientSession {
             // Never an error: nghttp2 1.52 leaks then (CVE-2023-35945).
             return 0
         }
-        return callbacks
     }
 
     // MARK: Receiving

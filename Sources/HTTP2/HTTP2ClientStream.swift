@@ -72,7 +72,8 @@ package final class HTTP2ClientStream {
 
     /// Gives the server credit for `count` bytes of the response body that have gone on.
     package func consumed(_ count: Int) {
-        guard let session else { return }
+        // What a stream leaves behind when it is reset or closes is credited then.
+        guard let session, !isReset else { return }
         precondition(count >= 0 && count <= unconsumed, "more consumed than received")
         unconsumed -= count
         session.consume(count, of: id)

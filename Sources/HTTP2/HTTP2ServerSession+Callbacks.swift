@@ -18,7 +18,8 @@ extension HTTP2ServerSession {
             session(owner)._withUnsafeGuaranteedRef { $0.beginHeaders(frame.unsafelyUnwrapped) }
         }
         // The plain callback hands out name and value as they lie in HPACK's tables; nothing is copied before we do.
-        nghttp2_session_callbacks_set_on_header_callback(callbacks) { _, _, name, nameCount, value, valueCount, _, owner in
+        nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+            _, _, name, nameCount, value, valueCount, _, owner in
             session(owner)._withUnsafeGuaranteedRef {
                 $0.header(
                     UnsafeBufferPointer(start: name, count: nameCount),
@@ -29,11 +30,18 @@ extension HTTP2ServerSession {
             session(owner)._withUnsafeGuaranteedRef { $0.frameReceived(frame.unsafelyUnwrapped) }
         }
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, id, bytes, count, owner in
-            session(owner)._withUnsafeGuaranteedRef { $0.dataReceived(id, UnsafeBufferPointer(start: bytes, count: count)) }
+            session(owner)._withUnsafeGuaranteedRef {
+                $0.dataReceived(id, UnsafeBufferPointer(start: bytes, count: count))
+            }
         }
         nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, frame, code, owner in
             session(owner)._withUnsafeGuaranteedRef { $0.invalidFrame(frame.unsafelyUnwrapped, code) }
         }
+        setSending(callbacks)
+        return callbacks
+    }
+
+    private static func setSending(_ callbacks: OpaquePointer) {
         nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, frame, header, count, source, owner in
             session(owner)._withUnsafeGuaranteedRef {
                 $0.sendData(frame.unsafelyUnwrapped, header.unsafelyUnwrapped, count, source.unsafelyUnwrapped)
@@ -52,7 +60,6 @@ extension HTTP2ServerSession {
             // Never an error: nghttp2 1.52 leaks then (CVE-2023-35945).
             return 0
         }
-        return callbacks
     }
 
     // MARK: Receiving

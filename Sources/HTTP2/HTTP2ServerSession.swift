@@ -160,6 +160,7 @@ package final class HTTP2ServerSession {
         if stream.unconsumed > 0 {
             // The connection's window would shrink for ever by what died with the stream.
             _ = nghttp2_session_consume_connection(engine.session, stream.unconsumed)
+            stream.unconsumed = 0
         }
         if let current, current.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { self.current = nil }
         // A stream whose both sides had ended is closed without error, whatever we still had to say.

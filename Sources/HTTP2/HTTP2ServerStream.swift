@@ -105,7 +105,8 @@ package final class HTTP2ServerStream {
 
     /// Gives the client credit for `count` bytes of the request body that have gone on.
     package func consumed(_ count: Int) {
-        guard let session else { return }
+        // What a stream leaves behind when it is reset or closes is credited then.
+        guard let session, !isReset else { return }
         precondition(count >= 0 && count <= unconsumed, "more consumed than received")
         unconsumed -= count
         session.engine.consume(id, count)

@@ -63,7 +63,8 @@ internal struct NameValueList: ~Copyable {
 
     /// Adds a field whose name is a literal: nghttp2 need not copy that.
     mutating func append(_ name: StaticString, _ value: UnsafeRawBufferPointer, flags: nghttp2_nv_flag) {
-        append(UnsafeRawPointer(name.utf8Start), name.utf8CodeUnitCount, value,
+        append(
+            UnsafeRawPointer(name.utf8Start), name.utf8CodeUnitCount, value,
             flags: flags.rawValue | NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue)
     }
 
@@ -89,7 +90,9 @@ internal struct NameValueList: ~Copyable {
         if count == capacity { grow() }
         // nghttp2 does not change what it is pointed to; it declares no const for the sake of other callers.
         let name = UnsafeMutablePointer(mutating: name.assumingMemoryBound(to: UInt8.self))
-        let value = (start: value.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? UnsafePointer(name), count: value.count)
+        let value = (
+            start: value.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? UnsafePointer(name), count: value.count
+        )
         (base + count).initialize(
             to: nghttp2_nv(
                 name: name, value: UnsafeMutablePointer(mutating: value.start), namelen: nameCount,

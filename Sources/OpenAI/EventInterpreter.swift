@@ -122,6 +122,7 @@ extension EventInterpreter {
             }
         } catch {
             // Not JSON: the client gets it as it is.
+            summary.hasError = summary.hasError || hasError
             return .keep
         }
         if hasUsage { summary.usage = counts.usage }

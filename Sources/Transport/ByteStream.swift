@@ -288,7 +288,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
 
     private func noteWaterMarks() {
         let waiting = unsent
-        if waiting > ByteStream.highWater {
+        if waiting >= ByteStream.highWater {
             isAboveHighWater = true
         } else if isAboveHighWater, waiting <= ByteStream.highWater / 2 {
             isAboveHighWater = false

@@ -43,8 +43,9 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
         scanner.reset()
         interimHeads = 0
         isWaitingForFirstByte = true
+        let head = call.head
         HTTP1Writer.requestHead(
-            call.head.method, target: call.head.target.span, authority: call.head.authority.span, fields: call.head.fields,
+            head.method, target: head.target.span, authority: head.authority.span, fields: head.fields,
             framing: call.body.bytes.isEmpty ? .none : .length(call.body.bytes.count), into: &stream.output)
         stream.send(call.body)
         let now = stream.reactor.now

@@ -40,9 +40,10 @@ final class HTTP2ClientConnection: ByteStreamDelegate, HTTP2ClientDelegate {
     /// Starts a call. There is room.
     func start(_ call: UpstreamCall) {
         let length = call.body.bytes.count
+        let head = call.head
         let made = session.request(
-            call.head.method, isSecure: stream.tls != nil, authority: call.head.authority.span,
-            path: call.head.target.span, fields: call.head.fields, contentLength: length > 0 ? length : nil,
+            head.method, isSecure: stream.tls != nil, authority: head.authority.span,
+            path: head.target.span, fields: head.fields, contentLength: length > 0 ? length : nil,
             endStream: length == 0)
         guard let made else { return call.fail(.refused) }
         let requester = HTTP2Requester(call, made, self)

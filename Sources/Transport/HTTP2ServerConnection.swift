@@ -50,7 +50,12 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
     }
 
     package func prepareOutput() -> Bool {
-        guard !isClosed, stream.output.count < ByteStream.highWater else { return false }
+        guard !isClosed else { return false }
+        if stream.output.count >= ByteStream.highWater {
+            // A peer that does not read what it asks for is not read either, until it does.
+            stream.pauseReading()
+            return false
+        }
         // Taken out while it is filled, for streams that end call back.
         var output = ByteQueue()
         swap(&output, &stream.output)
@@ -99,7 +104,10 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
     }
 
     package func established() {}
-    package func drained() { stream.touch() }
+    package func drained() {
+        stream.resumeReading()
+        stream.touch()
+    }
 
     package func deadlinePassed() {
         let now = stream.reactor.now

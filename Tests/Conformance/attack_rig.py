@@ -213,6 +213,8 @@ class Rig:
             problems.append(f"goal +{rss} MiB")
         if self.engine.count > upstream:
             problems.append(f"goal {upstream} upstream")
+        if self.engine.most > 100:
+            problems.append(f"{self.engine.most} in flight at once, goal 100")
         if self.bystander.errors:
             problems.append("bystander")
         if not self.goal.is_alive():

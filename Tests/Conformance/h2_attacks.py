@@ -31,6 +31,8 @@ def simple(make, limit=4000, batch=16, prepare=None, wait=0.001, read=True, pair
     """An attack that sends `make(connection, number)` over and over on one connection."""
     def attack(rig):
         connection = rig.attacker(*pairs)
+        # Answers must not use up the connection's window, or streams would pile up by the client's own fault.
+        connection.send(frame(WINDOW_UPDATE, 0, 0, u32(1 << 30)))
         if prepare:
             prepare(connection)
         ending = connection.flood(lambda number: make(connection, number), limit, batch, wait, read)
@@ -176,7 +178,7 @@ def plain_request(connection, *more):
 def bombs(rig):
     def empty_names(connection, number):
         return connection.headers(stream_id(number), plain_request(connection) + b"\x00\x00\x00" * 1000)
-    rig.run("bomb/zero-length-names", simple(empty_names, limit=1000, batch=4), units=100)
+    rig.run("bomb/zero-length-names", simple(empty_names, limit=1000, batch=1), units=101)
     rig.run("bomb/empty-values", simple(
         lambda c, n: c.headers(stream_id(n), plain_request(c) + b"\x00\x01a\x00" * 3000), limit=300, batch=2,
         wait=0.002), may_stay=True, cpu=0.3)
@@ -385,16 +387,23 @@ def bodies(rig, body_timer):
         return ("413" if status == ["413"] else "open"), octets >> 20, f"MiB sent, {connection.statuses}"
     rig.run("body/endless-h2", endless, units=40, rss=40, cpu=1.0)
 
-    def endless_http1(rig):
+    def http1_body(rig, pieces):
         with socket.create_connection((rig.goal.host, rig.goal.port), 3) as sock:
             head = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                     b"Transfer-Encoding: chunked\r\n\r\n")
             piece = b"10000\r\n" + b" " * 65536 + b"\r\n"
-            responses, _, closed = exchange(sock, [head] + [piece] * 1000, 1, 3.0)
+            responses, _, closed = exchange(sock, [head] + [piece] * pieces, 1, 3.0)
             statuses = [response.status for response in responses]
-        return ("413" if statuses == [413] or closed and not statuses else "open"), 1, f"{statuses}"
+        return ("413" if statuses == [413] else "closed" if closed else "open"), pieces // 16, f"MiB sent, {statuses}"
+
+    def just_above_http1(rig):
+        ending, sent, note = http1_body(rig, 144)
+        return ("error" if ending == "closed" else ending), sent, note
     if not rig.options.tls:
-        rig.run("body/endless-http1", endless_http1, rss=40, cpu=1.0)
+        # Who never reads while it sends may lose the 413 to the reset; who stops in time gets it.
+        rig.run("body/endless-http1", lambda rig: http1_body(rig, 1000), rss=40, cpu=1.0)
+        if rig.goal.gateway:
+            rig.run("body/9MiB-http1", just_above_http1, rss=40, cpu=1.0)
 
     def announced(rig):
         connection = rig.attacker()

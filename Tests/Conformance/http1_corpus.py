@@ -535,12 +535,14 @@ def judge(case, responses, closed, captured):
     if any(status in (0, 101) for status in statuses):
         return "FAIL", f"not an HTTP answer, or 101 ({told})"
     wanted = case["body"] if isinstance(case["body"], list) else [case["body"]]
-    clean = [seen.body for seen in captured] == wanted
+    forwarded = [seen.body for seen in captured]
+    # A gateway may answer the later of several requests by itself.
+    clean = forwarded == wanted or case["expect"] == "may" and forwarded == wanted[: len(forwarded)] != []
     if clean and callable(case["check"]):
         problem = next(filter(None, (case["check"](seen) for seen in captured)), None)
         if problem:
             return "FAIL", problem
-    served = clean and statuses[: len(wanted)] == [200] * len(wanted)
+    served = clean and statuses[: len(forwarded)] == [200] * len(forwarded)
     if case["expect"] == "serve":
         if served and len(statuses) <= max(case["responses"], len(wanted)):
             return "PASS", told
@@ -582,14 +584,14 @@ def run_row(options, backend, case):
                 sock.shutdown(socket.SHUT_WR)
             parts = []
         count = len(case["body"]) if isinstance(case["body"], list) else 1
-        responses, _, closed = exchange(sock, parts, max(count, 1), case["patience"] or options.patience,
-            head_linger(case),
-                                        case["head"])
+        patience = case["patience"] or options.patience
+        responses, _, closed = exchange(sock, parts, max(count, 1), patience, linger_of(case), case["head"])
     time.sleep(0.01)
     return judge(case, responses, closed, backend.take())
 
 
-def head_linger(case):
+def linger_of(case):
+    """How long to wait for the connection to be closed, or for an answer too many."""
     return 0.05 if case["expect"] == "serve" else 0.3
 
 

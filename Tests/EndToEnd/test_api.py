@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from configuration import configured, one_provider
+from waiting import wait_until
 from wire import Raw
 
 CHAT = {"model": "m1", "messages": [{"role": "user", "content": "hi"}]}
@@ -68,7 +69,7 @@ def test_transcription_by_the_sdk(listening, engine):
 
 @pytest.mark.parametrize("order", ["model first", "file first"])
 def test_transcription_form(listening, engine, order):
-    sound = b"\r\n--XX-not-the-boundary\r\n" + bytes(range(256)) * 4000
+    sound = b"\r\n--X, which is not the boundary\r\n" + bytes(range(256)) * 4000
     model = b'--XX\r\nContent-Disposition: form-data; name="model"\r\n\r\near\r\n'
     file = (b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n'
             b"Content-Type: audio/wav\r\n\r\n" + sound + b"\r\n")
@@ -105,10 +106,23 @@ def test_bytes_of_a_binary_answer_are_kept(gateway):
     assert response.content == b"RIFF\x00\xff\x00" and response.headers["content-type"] == "audio/wav"
 
 
-def test_large_unary_answer_is_whole(gateway, engine):
-    big = {"id": "x", "object": "chat.completion", "choices": [], "pad": "y" * (5 << 20)}
-    engine.on("/v1/chat/completions", lambda x: x.answer(200, big))
-    assert httpx.post(gateway.base + "/chat/completions", json=CHAT, timeout=20).json() == big
+@pytest.mark.parametrize("size", [60 << 10, 100 << 10, 1 << 20, 5 << 20])
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("streaming", [False, True], ids=["unary", "stream"])
+def test_large_answer_is_whole(gateway, engine, size, version, streaming):
+    big = json.dumps({"id": "x", "object": "chat.completion", "choices": [], "pad": "y" * size}).encode()
+    events = b"".join(b'data: {"choices":[],"pad":"%d%s"}\n\n' % (n, b"y" * 1000) for n in range(size // 1000))
+    events += b"data: [DONE]\n\n"
+
+    def stream(exchange):
+        exchange.stream_head()
+        for at in range(0, len(events), 20000):
+            exchange.write(events[at:at + 20000])
+        exchange.end()
+    engine.on("/v1/chat/completions", stream if streaming else lambda x: x.answer(200, big))
+    body = {**CHAT, "stream": True, "stream_options": {"include_usage": True}} if streaming else CHAT
+    with httpx.Client(http1=version == "HTTP/1.1", http2=version == "HTTP/2", timeout=10) as client:
+        assert client.post(gateway.base + "/chat/completions", json=body).content == (events if streaming else big)
 
 
 def test_large_prompt_is_whole(gateway, engine):
@@ -241,7 +255,6 @@ def test_two_models_behind_one_endpoint(start, engines):
 def test_engines_of_one_model_take_turns(start, engines):
     a, b = engines(["m1"]), engines(["m1"])
     gateway = start(arguments=["--engine", a.url, "--engine", b.url]).wait_for_models("m1")
-    from waiting import wait_until
     def both():
         httpx.post(gateway.base + "/chat/completions", json=CHAT)
         return a.inference() and b.inference()

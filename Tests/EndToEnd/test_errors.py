@@ -290,6 +290,34 @@ def test_request_id_is_echoed_made_and_refused(gateway, engine):
     assert send(gateway, b"x", x_request_id="on-errors").headers["x-request-id"] == "on-errors"
 
 
+FAILURES = {
+    "unknown model": {"json": {**CHAT, "model": "nope"}},
+    "unknown path": {"json": CHAT, "path": "/v1x"},
+    "bad body": {"content": b'{"model":'},
+    "wrong content type": {"content": b"model=m1", "headers": {"content-type": "text/plain"}},
+    "refused by the engine": {"json": {"model": "m1", "messages": []}, "path": "/v1/embeddings"},
+    "dead engine": {"json": {"model": "m1", "prompt": "x"}, "path": "/v1/completions"},
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_connection_goes_on_after_an_error(gateway, engine, failure, version):
+    """Nothing of the failed request is left for the next one on its connection."""
+    engine.on("/v1/embeddings", lambda x: x.answer(400, {"error": {"message": "no"}}))
+    engine.on("/v1/completions", lambda x: x.reset())
+    settings = {"headers": {"content-type": "application/json"}, **failure}
+    path = settings.pop("path", "/v1/chat/completions")
+    with httpx.Client(http1=version == "HTTP/1.1", http2=version == "HTTP/2", timeout=10) as client:
+        for _ in range(3):
+            assert client.post(gateway.root + path, **settings).status_code >= 400
+            content = json.dumps(CHAT).encode()
+            response = client.post(gateway.base + "/chat/completions", content=content,
+                                   headers={"content-type": "application/json"})
+            assert response.status_code == 200, response.text
+            assert engine.inference()[-1].body == content
+
+
 # In streams ----------------------------------------------------------------------------------------------------
 
 def read_broken(response):

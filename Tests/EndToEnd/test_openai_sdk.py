@@ -1,6 +1,7 @@
 """The official `openai` package, as applications use it."""
 
 import asyncio
+import json
 
 import httpx
 import openai
@@ -105,6 +106,27 @@ def test_responses_stream(client, target):
     assert kinds[0] == "response.created"
     assert "response.output_text.delta" in kinds
     assert kinds[-1] in ("response.completed", "response.incomplete")
+
+
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {
+    "type": "object", "properties": {"city": {"type": "string"}}}}}]
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["unary", "streaming"])
+def test_tools(client, target, streaming):
+    if target.kind == "real":
+        pytest.skip("a random model calls no tools; test_api.py covers them")
+    more = {"model": target.model, "messages": [{"role": "user", "content": "How is the weather?"}], "tools": TOOLS}
+    if streaming:
+        with client.chat.completions.stream(**more) as stream:
+            for _ in stream:
+                pass
+            choice = stream.get_final_completion().choices[0]
+    else:
+        choice = client.chat.completions.create(**more).choices[0]
+    call = choice.message.tool_calls[0]
+    assert choice.finish_reason == "tool_calls" and call.function.name == "weather"
+    assert "city" in json.loads(call.function.arguments)
 
 
 def test_models_are_listed_and_found(client, target):

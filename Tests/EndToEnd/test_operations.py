@@ -1,9 +1,11 @@
 """Health, metrics, logs, discovery, reload, drain and the command line: what operators meet."""
 
 import json
+import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -11,9 +13,9 @@ import time
 import httpx
 import pytest
 
-from configuration import configured, one_provider
-from engine import Engine, chunk
-from processes import Penstock, Process, binary, fetch, free_port
+from configuration import configured
+from engine import Engine, chunk, default_handler
+from processes import ROOT, Process, binary, fetch, free_port
 from waiting import wait_until
 from wire import Broken, Http2, Raw
 
@@ -25,15 +27,16 @@ def ask(gateway, model="m1", **more):
     return httpx.post(gateway.base + "/chat/completions", json={**CHAT, "model": model}, timeout=15, **more)
 
 
-def run(*arguments):
-    return subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, timeout=20)
+def run(*arguments, environment=None):
+    return subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, timeout=20,
+                          env={**os.environ, **(environment or {})})
 
 
 # The command line ----------------------------------------------------------------------------------------------
 
 def test_version_is_one_line():
     done = run("--version")
-    assert done.returncode == 0 and re.fullmatch(r"penstock \d+\.\d+\.\d+.*\n", done.stdout), done.stdout
+    assert done.returncode == 0 and re.fullmatch(r"(penstock )?\d+\.\d+\.\d+.*\n", done.stdout), done.stdout
 
 
 def test_help_teaches():
@@ -78,9 +81,13 @@ def test_check_reports_all_mistakes_at_once(tmp_path):
     assert re.search(r"gateway\.yaml:13:\d+: ", said), said
 
 
-def test_check_accepts_the_example(tmp_path):
-    from processes import ROOT
-    done = run("check", ROOT / "gateway.yaml.example")
+def test_check_accepts_the_example(tmp_path, authority):
+    shutil.copy(ROOT / "gateway.yaml.example", tmp_path / "gateway.yaml")
+    certificate, key = authority.issue("localhost")
+    (tmp_path / "tls").mkdir()
+    for name in re.findall(r"tls/([a-z-]+\.pem)", (tmp_path / "gateway.yaml").read_text()):
+        shutil.copy(key if "key" in name else certificate, tmp_path / "tls" / name)
+    done = run("check", tmp_path / "gateway.yaml", environment={"ENGINE_KEY": "sk-1"})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -129,7 +136,6 @@ def test_start_to_serving_is_short(engine):
 
 
 def connects(port):
-    import socket
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
         return True
@@ -241,7 +247,6 @@ def test_engine_that_comes_later_is_found(start):
 def test_stale_connection_is_not_an_error(gateway, engine):
     """Engine servers close idle connections; a request on such a connection is sent again on another."""
     def once(exchange):
-        from engine import default_handler
         default_handler(exchange)
         exchange.close()  # without having said so
     engine.on("/v1/chat/completions", once)
@@ -320,8 +325,8 @@ def test_reload_does_not_cut_a_stream(reloading, engine):
 
 # Drain ---------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
-def test_drain_lets_streams_finish(start, engine, version):
+@pytest.mark.parametrize("option", ["--http1.1", "--http2-prior-knowledge"])
+def test_drain_lets_streams_finish(start, engine, option):
     gateway = start(arguments=["--engine", engine.url]).wait_for_models("m1")
     go = threading.Event()
 
@@ -333,26 +338,22 @@ def test_drain_lets_streams_finish(start, engine, version):
         exchange.event("[DONE]")
         exchange.end()
     engine.on("/v1/chat/completions", answer)
-    result = {}
-
-    def client():
-        with httpx.Client(http1=version == "HTTP/1.1", http2=version == "HTTP/2", timeout=20) as http:
-            with http.stream("POST", gateway.base + "/chat/completions", json=STREAM) as response:
-                lines = response.iter_lines()
-                result["first"] = next(lines)
-                result["rest"] = list(lines)
-    thread = threading.Thread(target=client)
-    thread.start()
-    wait_until(lambda: "first" in result, "the stream runs")
-    idle = Raw(gateway.data)
-    gateway.signal(signal.SIGTERM)
-    wait_until(lambda: not connects(gateway.data), "new connections are refused")
-    assert gateway.alive(), "the stream still runs"
-    assert idle.stream.read() == b"", "an idle connection is closed"
-    go.set()
-    thread.join(10)
-    assert any("the end" in line for line in result["rest"]) and result["rest"][-2:].count("data: [DONE]") == 1
-    assert gateway.wait(10) == 0
+    # curl, because httpx gives up its streams when a server says that it will go.
+    client = Process(["curl", "-sSN", option, "--max-time", "30", "-H", "content-type: application/json",
+                      "-d", json.dumps(STREAM), gateway.base + "/chat/completions"])
+    try:
+        wait_until(lambda: "data:" in client.log(), "the stream runs")
+        idle = Raw(gateway.data)
+        gateway.signal(signal.SIGTERM)
+        wait_until(lambda: not connects(gateway.data), "new connections are refused")
+        assert gateway.alive(), "the stream still runs"
+        assert idle.stream.read() == b"", "an idle connection is closed"
+        go.set()
+        assert client.wait(10) == 0, client.log()
+        assert "the end" in client.log() and client.log().count("data: [DONE]") == 1
+        assert gateway.wait(10) == 0
+    finally:
+        client.stop()
 
 
 def test_readiness_turns_false_first(start, engine, tmp_path):

@@ -5,6 +5,7 @@ import statistics
 import threading
 import time
 
+import h2.events
 import httpx
 import pytest
 
@@ -136,7 +137,7 @@ def leave_http2(gateway, streaming, endless):
     connection = Http2(gateway.data)
     stream = connection.post("/v1/chat/completions", {**STREAM, "stream": streaming})
     if streaming:
-        connection.until(__import__("h2.events").events.DataReceived, stream)
+        connection.until(h2.events.DataReceived, stream)
     assert endless.begun.wait(10)
     left = time.monotonic()
     connection.reset(stream)

@@ -35,12 +35,16 @@ import Testing
 
     static let rows: [Row] = [
         Row("a plain response", fields: [(":status", "200"), ("content-type", "text/plain")], .response(200)),
-        Row("1xx is swallowed", Wire.headers(1, Wire.block([(":status", "103"), ("link", "x")]), endStream: false)
-            + Wire.headers(1, Wire.block([(":status", "100")]), endStream: false)
-            + Wire.headers(1, Wire.block([(":status", "404")])), .response(404)),
+        Row(
+            "1xx is swallowed",
+            Wire.headers(1, Wire.block([(":status", "103"), ("link", "x")]), endStream: false)
+                + Wire.headers(1, Wire.block([(":status", "100")]), endStream: false)
+                + Wire.headers(1, Wire.block([(":status", "404")])), .response(404)),
         Row("101", Wire.headers(1, Wire.block([(":status", "101")]), endStream: false), broken),
-        Row("trailers", Wire.headers(1, Wire.block([(":status", "200")]), endStream: false) + Wire.data(1, [1])
-            + Wire.headers(1, Wire.field("x-trailer", "1")), .response(200)),
+        Row(
+            "trailers",
+            Wire.headers(1, Wire.block([(":status", "200")]), endStream: false) + Wire.data(1, [1])
+                + Wire.headers(1, Wire.field("x-trailer", "1")), .response(200)),
         Row("no status", fields: [("content-type", "text/plain")], broken),
         Row("status 1000", fields: [(":status", "1000")], broken),
         Row("status 999", fields: [(":status", "999")], broken),
@@ -50,24 +54,42 @@ import Testing
         Row("line feed in a value", fields: [(":status", "200"), ("x-test", "a\nb")], broken),
         Row("connection field", fields: [(":status", "200"), ("connection", "close")], broken),
         Row("transfer-encoding", fields: [(":status", "200"), ("transfer-encoding", "chunked")], broken),
-        Row("content-length and less", Wire.headers(1, Wire.block([(":status", "200"), ("content-length", "5")]),
-            endStream: false) + Wire.data(1, [1], endStream: true), broken),
+        Row(
+            "content-length and less",
+            Wire.headers(
+                1, Wire.block([(":status", "200"), ("content-length", "5")]),
+                endStream: false) + Wire.data(1, [1], endStream: true), broken),
         Row("DATA before the head", Wire.data(1, [1], endStream: true), .cut),
-        Row("too many fields", Wire.headers(1, Wire.block([(":status", "200")])
-            + Array(repeatElement(Wire.field("x", "1"), count: 150).joined())), .reset(HTTP2Code.enhanceYourCalm)),
-        Row("HPACK bomb", Wire.headers(1, Wire.block([(":status", "200")]) + [0x40]
-            + Wire.field("x", String(repeating: "a", count: 4000)).dropFirst()
-            + [UInt8](repeating: 0xBE, count: 10_000)), .cut),
+        Row(
+            "too many fields",
+            Wire.headers(
+                1,
+                Wire.block([(":status", "200")])
+                    + Array(repeatElement(Wire.field("x", "1"), count: 150).joined())),
+            .reset(HTTP2Code.enhanceYourCalm)),
+        Row(
+            "HPACK bomb",
+            Wire.headers(
+                1,
+                Wire.block([(":status", "200")]) + [0x40]
+                    + Wire.field("x", String(repeating: "a", count: 4000)).dropFirst()
+                    + [UInt8](repeating: 0xBE, count: 10_000)), .cut),
         Row("push", Wire.frame(5, 4, 1, Wire.word(2) + Wire.block(Wire.request)), .cut),
         Row("response to a stream never opened", Wire.headers(3, Wire.block([(":status", "200")])), .cut),
         Row("PING flood", Array(repeatElement(Wire.ping(), count: 101).joined()), .cut),
         Row("SETTINGS flood", Array(repeatElement(Wire.settings, count: 51).joined()), .cut),
-        Row("empty DATA flood", Wire.headers(1, Wire.block([(":status", "200")]), endStream: false)
-            + Array(repeatElement(Wire.data(1, []), count: 101).joined()), .cut),
-        Row("CONTINUATION flood", Wire.headers(1, Wire.block([(":status", "200")]), endHeaders: false)
-            + Array(repeatElement(Wire.continuation(1, [], endHeaders: false), count: 20).joined()), .cut),
-        Row("GOAWAY with an error, then the response", Wire.goAway(1, 11)
-            + Wire.headers(1, Wire.block([(":status", "200")])), .response(200)),
+        Row(
+            "empty DATA flood",
+            Wire.headers(1, Wire.block([(":status", "200")]), endStream: false)
+                + Array(repeatElement(Wire.data(1, []), count: 101).joined()), .cut),
+        Row(
+            "CONTINUATION flood",
+            Wire.headers(1, Wire.block([(":status", "200")]), endHeaders: false)
+                + Array(repeatElement(Wire.continuation(1, [], endHeaders: false), count: 20).joined()), .cut),
+        Row(
+            "GOAWAY with an error, then the response",
+            Wire.goAway(1, 11)
+                + Wire.headers(1, Wire.block([(":status", "200")])), .response(200)),
         Row("not HTTP/2", Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8), .cut),
     ]
 
@@ -88,7 +110,9 @@ import Testing
         switch row.outcome {
         case .response(let status):
             #expect(!isCut)
-            guard case .head(1, status, _)? = client.events.first else { return #expect(Bool(false), "\(client.events)") }
+            guard case .head(1, status, _)? = client.events.first else {
+                return #expect(Bool(false), "\(client.events)")
+            }
             #expect(client.events.contains(.end(1)))
         case .reset(let code):
             #expect(!isCut)

@@ -44,31 +44,47 @@ struct ConformanceCase: CustomTestStringConvertible {
 
     static let frames: [ConformanceCase] = [
         ConformanceCase("4.1 unknown type", Wire.frame(0x16, 0, 0, [1]) + Wire.headers(1), .served),
-        ConformanceCase("4.1 undefined flags", Wire.frame(6, 0x16, 0, [0, 0, 0, 0, 0, 0, 0, 0]) + Wire.headers(1), .served),
-        ConformanceCase("4.1 reserved bit", Wire.frame(6, 0, 0x8000_0000, [0, 0, 0, 0, 0, 0, 0, 0]) + Wire.headers(1), .served),
-        ConformanceCase("4.2 largest DATA", opened + Wire.data(1, [UInt8](repeating: 0, count: 16_384), endStream: true), .served),
+        ConformanceCase(
+            "4.1 undefined flags", Wire.frame(6, 0x16, 0, [0, 0, 0, 0, 0, 0, 0, 0]) + Wire.headers(1), .served),
+        ConformanceCase(
+            "4.1 reserved bit", Wire.frame(6, 0, 0x8000_0000, [0, 0, 0, 0, 0, 0, 0, 0]) + Wire.headers(1), .served),
+        ConformanceCase(
+            "4.2 largest DATA", opened + Wire.data(1, [UInt8](repeating: 0, count: 16_384), endStream: true), .served),
         ConformanceCase("4.2 DATA too large", opened + Wire.data(1, [UInt8](repeating: 0, count: 16_385)), sizeError),
-        ConformanceCase("4.2 HEADERS too large", Wire.headers(1, block + [UInt8](repeating: 0, count: 16_385)), sizeError),
+        ConformanceCase(
+            "4.2 HEADERS too large", Wire.headers(1, block + [UInt8](repeating: 0, count: 16_385)), sizeError),
         ConformanceCase("4.3 bad index", Wire.headers(1, [0x80]), compressionError),
         ConformanceCase("4.3 index beyond the table", Wire.headers(1, block + [0xC6]), compressionError),
-        ConformanceCase("4.3 PRIORITY inside a block", Wire.headers(1, block, endHeaders: false) + Wire.priority(1, on: 0) + Wire.continuation(1, [], endHeaders: true), connectionError),
-        ConformanceCase("4.3 HEADERS of another stream inside a block", Wire.headers(1, block, endHeaders: false) + Wire.headers(3), connectionError),
+        ConformanceCase(
+            "4.3 PRIORITY inside a block",
+            Wire.headers(1, block, endHeaders: false) + Wire.priority(1, on: 0)
+                + Wire.continuation(1, [], endHeaders: true), connectionError),
+        ConformanceCase(
+            "4.3 HEADERS of another stream inside a block", Wire.headers(1, block, endHeaders: false) + Wire.headers(3),
+            connectionError),
         ConformanceCase("5.1 idle: DATA", Wire.data(1, [1]), connectionError),
         ConformanceCase("5.1 idle: RST_STREAM", Wire.reset(1), connectionError),
         ConformanceCase("5.1 idle: WINDOW_UPDATE", Wire.windowUpdate(1, 100), connectionError),
         ConformanceCase("5.1 idle: CONTINUATION", Wire.continuation(1, block, endHeaders: true), connectionError),
         ConformanceCase("5.1 half-closed: DATA", Wire.headers(1) + Wire.data(1, [1], endStream: true), closedError),
         ConformanceCase("5.1 half-closed: HEADERS", Wire.headers(1) + Wire.headers(1), closedError),
-        ConformanceCase("5.1 half-closed: CONTINUATION", Wire.headers(1) + Wire.continuation(1, block, endHeaders: true), connectionError),
+        ConformanceCase(
+            "5.1 half-closed: CONTINUATION", Wire.headers(1) + Wire.continuation(1, block, endHeaders: true),
+            connectionError),
         ConformanceCase("5.1 reset: DATA", opened + Wire.reset(1) + Wire.data(1, [1]), closedError),
         ConformanceCase("5.1 reset: HEADERS", opened + Wire.reset(1) + Wire.headers(1), closedError),
-        ConformanceCase("5.1 reset: CONTINUATION", opened + Wire.reset(1) + Wire.continuation(1, block, endHeaders: true), connectionError),
+        ConformanceCase(
+            "5.1 reset: CONTINUATION", opened + Wire.reset(1) + Wire.continuation(1, block, endHeaders: true),
+            connectionError),
         ConformanceCase("5.1.1 even id", Wire.headers(2), connectionError),
         ConformanceCase("5.1.1 lower id", Wire.headers(5) + Wire.headers(3), connectionError),
-        ConformanceCase("5.3.1 HEADERS depends on itself", Wire.frame(1, 0x25, 1, Wire.word(1) + [255] + block), connectionError),
+        ConformanceCase(
+            "5.3.1 HEADERS depends on itself", Wire.frame(1, 0x25, 1, Wire.word(1) + [255] + block), connectionError),
         ConformanceCase("5.3.1 PRIORITY depends on itself", Wire.priority(2, on: 2), connectionError),
         ConformanceCase("5.4.1 bad PING", Wire.frame(6, 0, 3, [0, 0, 0, 0, 0, 0, 0, 0]), connectionError),
-        ConformanceCase("5.5 unknown type inside a block", Wire.headers(1, block, endHeaders: false) + Wire.frame(0x16, 0, 0, [1]), connectionError),
+        ConformanceCase(
+            "5.5 unknown type inside a block", Wire.headers(1, block, endHeaders: false) + Wire.frame(0x16, 0, 0, [1]),
+            connectionError),
         ConformanceCase("6.1 DATA on the connection", Wire.data(0, [1]), connectionError),
         ConformanceCase("6.1 padding beyond DATA", opened + Wire.frame(0, 9, 1, [5, 1, 2]), connectionError),
         ConformanceCase("6.2 HEADERS on the connection", Wire.headers(0), connectionError),
@@ -91,28 +107,56 @@ struct ConformanceCase: CustomTestStringConvertible {
         ConformanceCase("6.9 WINDOW_UPDATE 0 on the connection", Wire.windowUpdate(0, 0), connectionError),
         ConformanceCase("6.9 WINDOW_UPDATE 0 on a stream", opened + Wire.windowUpdate(1, 0), connectionError),
         ConformanceCase("6.9 WINDOW_UPDATE of 3 octets", Wire.frame(8, 0, 0, [0, 0, 1]), sizeError),
-        ConformanceCase("6.9.1 connection window above 2^31-1", Wire.windowUpdate(0, 0x7FFF_FFFF) + Wire.windowUpdate(0, 0x7FFF_FFFF), flowError),
-        ConformanceCase("6.9.1 stream window above 2^31-1", opened + Wire.windowUpdate(1, 0x7FFF_FFFF), .reset(HTTP2Code.flowControlError)),
-        ConformanceCase("6.10 CONTINUATION after the end of a block", Wire.headers(1) + Wire.continuation(1, block, endHeaders: true), connectionError),
-        ConformanceCase("6.10 CONTINUATION of another stream", Wire.headers(1, block, endHeaders: false) + Wire.continuation(3, [], endHeaders: true), connectionError),
-        ConformanceCase("6.10 CONTINUATIONs", Wire.headers(1, Array(block.prefix(9)), endHeaders: false) + Wire.continuation(1, Array(block[9..<12]), endHeaders: false) + Wire.continuation(1, Array(block[12...]), endHeaders: true), .served),
+        ConformanceCase(
+            "6.9.1 connection window above 2^31-1",
+            Wire.windowUpdate(0, 0x7FFF_FFFF) + Wire.windowUpdate(0, 0x7FFF_FFFF), flowError),
+        ConformanceCase(
+            "6.9.1 stream window above 2^31-1", opened + Wire.windowUpdate(1, 0x7FFF_FFFF),
+            .reset(HTTP2Code.flowControlError)),
+        ConformanceCase(
+            "6.10 CONTINUATION after the end of a block",
+            Wire.headers(1) + Wire.continuation(1, block, endHeaders: true), connectionError),
+        ConformanceCase(
+            "6.10 CONTINUATION of another stream",
+            Wire.headers(1, block, endHeaders: false) + Wire.continuation(3, [], endHeaders: true), connectionError),
+        ConformanceCase(
+            "6.10 CONTINUATIONs",
+            Wire.headers(1, Array(block.prefix(9)), endHeaders: false)
+                + Wire.continuation(1, Array(block[9..<12]), endHeaders: false)
+                + Wire.continuation(1, Array(block[12...]), endHeaders: true), .served),
         ConformanceCase("7 unknown error code in RST_STREAM", opened + Wire.reset(1, 0xFF) + Wire.headers(3), .served),
-        ConformanceCase("8.2 PUSH_PROMISE from a client", opened + Wire.frame(5, 4, 1, Wire.word(2) + block), connectionError),
+        ConformanceCase(
+            "8.2 PUSH_PROMISE from a client", opened + Wire.frame(5, 4, 1, Wire.word(2) + block), connectionError),
         ConformanceCase("HPACK 4.2 table size update at the end", Wire.headers(1, block + [0x20]), compressionError),
-        ConformanceCase("HPACK 5.2 EOS in a Huffman string", Wire.headers(1, block + [0x00, 0x85, 0xF2, 0xB2, 0x4A, 0x84, 0xFF, 0x84, 0xFF, 0xFF, 0xFF, 0xFF]), compressionError),
-        ConformanceCase("HPACK 5.2 padding of more than 7 bits", Wire.headers(1, block + [0x00, 0x85, 0xF2, 0xB2, 0x4A, 0x84, 0xFF, 0x84, 0x49, 0x50, 0x9F, 0xFF]), compressionError),
-        ConformanceCase("HPACK 5.2 padding with zeros", Wire.headers(1, block + [0x00, 0x85, 0xF2, 0xB2, 0x4A, 0x84, 0xFF, 0x83, 0x49, 0x50, 0x90]), compressionError),
-        ConformanceCase("HPACK 6.3 table size above the limit", Wire.headers(1, [0x3F, 0xE2, 0x1F] + block), compressionError),
+        ConformanceCase(
+            "HPACK 5.2 EOS in a Huffman string",
+            Wire.headers(1, block + [0x00, 0x85, 0xF2, 0xB2, 0x4A, 0x84, 0xFF, 0x84, 0xFF, 0xFF, 0xFF, 0xFF]),
+            compressionError),
+        ConformanceCase(
+            "HPACK 5.2 padding of more than 7 bits",
+            Wire.headers(1, block + [0x00, 0x85, 0xF2, 0xB2, 0x4A, 0x84, 0xFF, 0x84, 0x49, 0x50, 0x9F, 0xFF]),
+            compressionError),
+        ConformanceCase(
+            "HPACK 5.2 padding with zeros",
+            Wire.headers(1, block + [0x00, 0x85, 0xF2, 0xB2, 0x4A, 0x84, 0xFF, 0x83, 0x49, 0x50, 0x90]),
+            compressionError),
+        ConformanceCase(
+            "HPACK 6.3 table size above the limit", Wire.headers(1, [0x3F, 0xE2, 0x1F] + block), compressionError),
     ]
 
     static let messages: [ConformanceCase] = [
-        ConformanceCase("8.1 second HEADERS without END_STREAM", opened + Wire.headers(1, Wire.field("x-t", "1"), endStream: false), streamError),
-        ConformanceCase("8.1 trailers", opened + Wire.data(1, [1]) + Wire.headers(1, Wire.field("x-trailer", "1")), .served),
+        ConformanceCase(
+            "8.1 second HEADERS without END_STREAM", opened + Wire.headers(1, Wire.field("x-t", "1"), endStream: false),
+            streamError),
+        ConformanceCase(
+            "8.1 trailers", opened + Wire.data(1, [1]) + Wire.headers(1, Wire.field("x-trailer", "1")), .served),
         ConformanceCase("8.1.2 upper case name", fields: [("X-TEST", "ok")], streamError),
         ConformanceCase("8.1.2.1 unknown pseudo-field", fields: [(":test", "ok")], streamError),
         ConformanceCase("8.1.2.1 pseudo-field of responses", fields: [(":status", "200")], streamError),
-        ConformanceCase("8.1.2.1 pseudo-field as trailer", opened + Wire.headers(1, Wire.field(":method", "200")), streamError),
-        ConformanceCase("8.1.2.1 pseudo-field after a field", Wire.headers(1, Wire.field("x-test", "ok") + block), streamError),
+        ConformanceCase(
+            "8.1.2.1 pseudo-field as trailer", opened + Wire.headers(1, Wire.field(":method", "200")), streamError),
+        ConformanceCase(
+            "8.1.2.1 pseudo-field after a field", Wire.headers(1, Wire.field("x-test", "ok") + block), streamError),
         ConformanceCase("8.1.2.2 connection", fields: [("connection", "keep-alive")], streamError),
         ConformanceCase("8.1.2.2 te other than trailers", fields: [("te", "trailers, deflate")], streamError),
         ConformanceCase("8.1.2.2 te: trailers", fields: [("te", "trailers")], .served),
@@ -124,11 +168,18 @@ struct ConformanceCase: CustomTestStringConvertible {
         ConformanceCase("8.1.2.3 two :method", Wire.headers(1, Wire.field(":method", "POST") + block), streamError),
         ConformanceCase("8.1.2.3 two :scheme", Wire.headers(1, Wire.field(":scheme", "http") + block), streamError),
         ConformanceCase("8.1.2.3 two :path", Wire.headers(1, Wire.field(":path", "/") + block), streamError),
-        ConformanceCase("8.1.2.6 content-length above DATA", Wire.headers(1, Wire.request([("content-length", "5")]), endStream: false) + Wire.data(1, [1], endStream: true), streamError),
-        ConformanceCase("8.1.2.6 content-length below DATA", Wire.headers(1, Wire.request([("content-length", "1")]), endStream: false) + Wire.data(1, [1]) + Wire.data(1, [1], endStream: true), streamError),
+        ConformanceCase(
+            "8.1.2.6 content-length above DATA",
+            Wire.headers(1, Wire.request([("content-length", "5")]), endStream: false)
+                + Wire.data(1, [1], endStream: true), streamError),
+        ConformanceCase(
+            "8.1.2.6 content-length below DATA",
+            Wire.headers(1, Wire.request([("content-length", "1")]), endStream: false) + Wire.data(1, [1])
+                + Wire.data(1, [1], endStream: true), streamError),
         ConformanceCase("8.1.2.6 content-length without body", fields: [("content-length", "1")], streamError),
         ConformanceCase("content-length with a sign", fields: [("content-length", "+0")], streamError),
-        ConformanceCase("two content-lengths", fields: [("content-length", "0"), ("content-length", "0")], streamError),
+        ConformanceCase(
+            "two content-lengths", fields: [("content-length", "0"), ("content-length", "0")], streamError),
         ConformanceCase("line feed in a value", fields: [("x-test", "a\nb")], streamError),
         ConformanceCase("NUL in a value", fields: [("x-test", "a\0b")], streamError),
         ConformanceCase("white space around a value", fields: [("x-test", " a")], streamError),
@@ -136,7 +187,8 @@ struct ConformanceCase: CustomTestStringConvertible {
         ConformanceCase("fragment in :path", fields: [(":path", "/a#b")], .rejected(400)),
         ConformanceCase("non-ASCII in :path", fields: [(":path", "/ä")], .rejected(400)),
         ConformanceCase("* for POST", fields: [(":path", "*")], streamError),
-        ConformanceCase(":path of 9,000 octets", fields: [(":path", "/" + String(repeating: "a", count: 9000))], .rejected(414)),
+        ConformanceCase(
+            ":path of 9,000 octets", fields: [(":path", "/" + String(repeating: "a", count: 9000))], .rejected(414)),
         ConformanceCase("user in :authority", fields: [(":authority", "a@b")], .rejected(400)),
         ConformanceCase("comma in :authority", fields: [(":authority", "a,b")], .rejected(400)),
         ConformanceCase("bad port in :authority", fields: [(":authority", "a:70000")], .rejected(400)),
@@ -148,7 +200,8 @@ struct ConformanceCase: CustomTestStringConvertible {
         ConformanceCase("neither host nor :authority", fields: [(":authority", nil)], streamError),
         ConformanceCase("unknown scheme", fields: [(":scheme", "ftp")], .rejected(400)),
         ConformanceCase("unknown method", fields: [(":method", "BREW")], .rejected(501)),
-        ConformanceCase("CONNECT", Wire.headers(1, Wire.block([(":method", "CONNECT"), (":authority", "a:1")])), .rejected(501)),
+        ConformanceCase(
+            "CONNECT", Wire.headers(1, Wire.block([(":method", "CONNECT"), (":authority", "a:1")])), .rejected(501)),
         ConformanceCase("expectation of something else", fields: [("expect", "magic")], .rejected(417)),
         ConformanceCase("http2-settings is dropped", fields: [("http2-settings", "AAMAAABk")], .served),
     ]

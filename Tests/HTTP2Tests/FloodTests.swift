@@ -138,8 +138,10 @@ struct Flood: CustomTestStringConvertible, Sendable {
     @Test("a header list beyond the soft limit is answered 431 and the connection stays")
     func headerListLimits() {
         let many = (0..<120).map { ("x-\($0)", "1") }
-        let large = [("x-large", String(repeating: "a", count: 12_000)), ("y-large", String(repeating: "b", count: 12_000)),
-            ("z-large", String(repeating: "c", count: 12_000))]
+        let large = [
+            ("x-large", String(repeating: "a", count: 12_000)), ("y-large", String(repeating: "b", count: 12_000)),
+            ("z-large", String(repeating: "c", count: 12_000)),
+        ]
         let server = TestServer()
         server.answer = 1
         _ = server.exchange(Wire.greeting + Wire.settingsAcknowledgement)

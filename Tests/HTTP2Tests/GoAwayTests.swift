@@ -63,10 +63,11 @@ import Testing
             client.events == [
                 .closed(ids[1], code: HTTP2Code.refusedStream, isUnprocessed: true),
                 .closed(ids[2], code: HTTP2Code.refusedStream, isUnprocessed: true),
-            ] || client.events == [
-                .closed(ids[2], code: HTTP2Code.refusedStream, isUnprocessed: true),
-                .closed(ids[1], code: HTTP2Code.refusedStream, isUnprocessed: true),
-            ])
+            ]
+                || client.events == [
+                    .closed(ids[2], code: HTTP2Code.refusedStream, isUnprocessed: true),
+                    .closed(ids[1], code: HTTP2Code.refusedStream, isUnprocessed: true),
+                ])
         #expect(client.session.streamCount == 1)
         #expect(!client.session.isAcceptingStreams)
         client.session.abandon()

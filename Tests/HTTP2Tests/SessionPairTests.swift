@@ -46,7 +46,8 @@ import Testing
         #expect(got == body)
         #expect(client.received[id]?.count == max(1, count))
         #expect(client.events.last == .closed(id, code: 0, isUnprocessed: false))
-        #expect(server.events.first.map { if case .head(_, _, _, _, .length(count)) = $0 { true } else { false } } == true)
+        #expect(
+            server.events.first.map { if case .head(_, _, _, _, .length(count)) = $0 { true } else { false } } == true)
     }
 
     @Test("a hundred streams at once, and as many again")

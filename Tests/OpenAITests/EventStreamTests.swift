@@ -221,6 +221,7 @@ struct EventStreamTests {
         arguments: [
             #"data: {"error":{"message":"x"}}"#, #"event: error"# + "\n" + #"data: {"error":{}}"#,
             #"data: {"object":"error","message":"x","code":400}"#, #"data: {"error":"text"}"#,
+            "event: error\ndata: out of memory",
             #"event: error"# + "\n" + #"data: {"type":"error","error":{"type":"overloaded_error"}}"#,
         ]
     )

@@ -205,6 +205,8 @@ def start_engines():
         urls.append(f"http://127.0.0.1:{port}")
     for url in urls:
         wait_until(lambda: reachable(url), f"{url} answers")
+        # Fast answers: many exchanges, not long ones, are what wears a gateway.
+        httpx.post(url + "/simulator/config", json={"first_token_ms": 2, "interval_ms": 3}).raise_for_status()
     return engines, urls
 
 

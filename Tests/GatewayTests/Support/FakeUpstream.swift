@@ -1,0 +1,93 @@
+import Synchronization
+
+/// An engine that does what a script says: plain sockets, a thread for each connection.
+final class FakeUpstream: Sendable {
+    /// Answers one request. If it returns, the next request of the connection is read.
+    typealias Script = @Sendable (UpstreamExchange) throws -> Void
+
+    let port: UInt16
+    private let listener: Socket
+    private let script: Script
+    private let state = Mutex(State())
+
+    private struct State {
+        var requests: [WireMessage] = []
+        var connections: [Socket] = []
+    }
+
+    init(port: UInt16 = 0, _ script: @escaping Script = { try $0.answer() }) throws {
+        listener = try Socket.listen(port: port)
+        self.port = listener.port
+        self.script = script
+        let (listener, me) = (listener, self)
+        startThread { while let socket = listener.accept() { me.serve(socket) } }
+    }
+
+    var url: String { "http://127.0.0.1:\(port)" }
+    /// Everything that was forwarded so far.
+    var requests: [WireMessage] { state.withLock { $0.requests } }
+    /// How many connections were made so far.
+    var connectionCount: Int { state.withLock { $0.connections.count } }
+
+    /// Ends everything.
+    func stop() {
+        listener.shut()
+        for socket in state.withLock({ $0.connections }) { socket.shut() }
+    }
+
+    private func serve(_ socket: Socket) {
+        state.withLock { $0.connections.append(socket) }
+        startThread {
+            let reader = WireReader(socket)
+            while let head = try? reader.head(), let body = try? reader.body(of: head) {
+                let request = WireMessage(head: head, body: body)
+                self.state.withLock { $0.requests.append(request) }
+                do { try self.script(UpstreamExchange(request, reader)) } catch { break }
+            }
+            socket.close()
+        }
+    }
+}
+
+/// One request at a fake upstream, and the means to answer it.
+struct UpstreamExchange: Sendable {
+    let request: WireMessage
+    private let reader: WireReader
+
+    init(_ request: WireMessage, _ reader: WireReader) {
+        self.request = request
+        self.reader = reader
+    }
+
+    var socket: Socket { reader.socket }
+
+    func write(_ text: String) throws { try socket.send(Array(text.utf8)) }
+
+    /// A whole answer.
+    func answer(
+        _ status: Int = 200, _ fields: [String] = ["content-type: application/json"], _ body: String = #"{"ok":true}"#
+    ) throws {
+        var head = "HTTP/1.1 \(status) Whatever\r\n"
+        for field in fields { head += field + "\r\n" }
+        try write(head + "content-length: \(body.utf8.count)\r\n\r\n" + body)
+    }
+
+    /// The head of a chunked answer.
+    func begin(_ type: String = "text/event-stream", _ fields: [String] = []) throws {
+        var head = "HTTP/1.1 200 OK\r\ncontent-type: \(type)\r\ntransfer-encoding: chunked\r\n"
+        for field in fields { head += field + "\r\n" }
+        try write(head + "\r\n")
+    }
+
+    func chunk(_ text: String) throws { try write("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n") }
+
+    /// A chunk with one event.
+    func event(_ data: String, name: String? = nil) throws {
+        try chunk((name.map { "event: \($0)\n" } ?? "") + "data: \(data)\n\n")
+    }
+
+    func end() throws { try write("0\r\n\r\n") }
+
+    /// Blocks until the gateway has closed the connection; what it sends meanwhile is thrown away.
+    func waitForClose() throws { _ = try reader.toEnd() }
+}
