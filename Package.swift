@@ -53,11 +53,26 @@ let package = Package(
         room("OpenAI"),
         unsafeRoom("Config", uses: ["Topology", "CYAML"]),
         unsafeRoom("Transport", uses: ["Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
-        room("EngineSimulator", uses: ["Transport", "Reactor", "HTTP", "OpenAI"]),
+        room("EngineSimulator", uses: ["Transport", "Reactor", "HTTP", "OpenAI", "Telemetry"]),
         room("Gateway", uses: ["Transport", "Reactor", "TLS", "HTTP", "OpenAI", "Config", "Topology", "Telemetry"]),
         .executableTarget(
             name: "penstock",
-            dependencies: ["Gateway", "EngineSimulator", "Config", "Telemetry", "Reactor", argumentParser],
+            dependencies: ["Gateway", "EngineSimulator", "Config", "Topology", "Telemetry", argumentParser],
             swiftSettings: houseSettings),
+
+        tests("BytesTests", uses: []),
+        tests("TelemetryTests", uses: ["Telemetry"]),
+        tests("TopologyTests", uses: ["Topology"]),
+        tests("ReactorTests", uses: ["Reactor", "CLinux"]),
+        tests("TLSTests", uses: ["TLS", "COpenSSL"]),
+        tests("HTTPTests", uses: ["HTTP"]),
+        tests("HTTP2Tests", uses: ["HTTP2", "HTTP", "CNghttp2"]),
+        tests("OpenAITests", uses: ["OpenAI"]),
+        tests("ConfigTests", uses: ["Config", "Topology"]),
+        tests("TransportTests", uses: ["Transport", "Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
+        tests("EngineSimulatorTests", uses: ["EngineSimulator", "Transport", "Reactor", "HTTP", "OpenAI", "Telemetry"]),
+        tests(
+            "GatewayTests",
+            uses: ["Gateway", "Config", "Telemetry", "Topology", "Transport", "Reactor", "HTTP", "OpenAI", "TLS"]),
     ]
 )

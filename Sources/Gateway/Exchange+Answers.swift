@@ -29,7 +29,7 @@ extension Exchange {
 
     /// An error of the engine, in the shape of the API.
     func answerUpstreamError() {
-        let credentialsAreOurs = !state.provider(of: state.snapshot.pools[pool]).forwardsCredentials
+        let credentialsAreOurs = !state.provider(ofPool: pool).forwardsCredentials
         let upstreamStatus = status
         let error = relay.error(status: upstreamStatus, credentialsAreOurs: credentialsAreOurs)
         endAttempt(upstreamStatus == 429 ? .rateLimited : upstreamStatus >= 500 ? .serverError : .ok)

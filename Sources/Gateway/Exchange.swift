@@ -178,9 +178,8 @@ final class Exchange: RequestHandler, ResponseHandler {
 
     /// Makes the body the endpoints get: the client's own, or a copy with another model name or a wish for usage.
     private func prepareBody(_ path: APIPath) {
-        let target = state.snapshot.pools[pool]
-        let provider = state.provider(of: target)
-        let upstreamModel = target.upstreamModel ?? resolvedModel
+        let provider = state.provider(ofPool: pool)
+        let upstreamModel = state.snapshot.pools[pool].upstreamModel ?? resolvedModel
         call.body = body
         if let multipart {
             guard let upstreamModel, upstreamModel != model else { return }
@@ -229,7 +228,7 @@ final class Exchange: RequestHandler, ResponseHandler {
 
     /// The head the endpoint gets: the client's fields less what is not for it, and what the provider wants.
     private func writeHead(_ path: APIPath, _ request: borrowing RequestHead) {
-        let provider = state.provider(of: state.snapshot.pools[pool])
+        let provider = state.provider(ofPool: pool)
         call.head.reset()
         call.head.method = request.method
         call.head.target.append(contentsOf: state.prefixes[endpoint])
@@ -243,10 +242,11 @@ final class Exchange: RequestHandler, ResponseHandler {
                 field.name, name: fields.bytes.span.extracting(field.nameRange),
                 value: fields.bytes.span.extracting(field.valueRange))
         }
-        for field in provider.fields.fields {
+        let own = provider.fields
+        for field in own.fields {
             call.head.fields.append(
-                field.name, name: provider.fields.bytes.span.extracting(field.nameRange),
-                value: provider.fields.bytes.span.extracting(field.valueRange))
+                field.name, name: own.bytes.span.extracting(field.nameRange),
+                value: own.bytes.span.extracting(field.valueRange))
         }
         let id = requestID
         call.head.fields.append(.xRequestID, value: id.span)

@@ -106,7 +106,7 @@ extension Endpoint {
 
 extension ProviderPolicy {
     /// The policy a configuration asks for.
-    init(_ provider: Configuration.Provider) throws(TLSConfigurationError) {
+    convenience init(_ provider: Configuration.Provider) throws(TLSConfigurationError) {
         var fields = HeaderFields()
         if let key = provider.apiKey {
             switch provider.apiKeyHeader {

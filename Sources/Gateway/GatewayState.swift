@@ -6,7 +6,7 @@ internal import TLS
 internal import Topology
 
 /// How the endpoints of one provider are spoken to; made when the configuration loads.
-struct ProviderPolicy: Sendable {
+final class ProviderPolicy: Sendable {
     /// What it was made from, to see whether a reload changed it.
     let source: Configuration.Provider
     /// Set on every request: the credential and the configured fields.
@@ -17,8 +17,20 @@ struct ProviderPolicy: Sendable {
     let asksForUsage: Bool
     let tls: TLSClientContext
 
+    init(
+        source: Configuration.Provider, fields: HeaderFields, forwardsCredentials: Bool, asksForUsage: Bool,
+        tls: TLSClientContext
+    ) {
+        self.source = source
+        self.fields = fields
+        self.forwardsCredentials = forwardsCredentials
+        self.asksForUsage = asksForUsage
+        self.tls = tls
+    }
+
     /// Whether a field of the client gives way to one of the provider's.
     func replaces(_ field: HeaderFields.Field, of head: borrowing HeaderFields) -> Bool {
+        let fields = fields
         for own in fields.fields {
             if field.name != .other || own.name != .other {
                 if own.name == field.name { return true }
@@ -70,5 +82,6 @@ final class GatewayState: Sendable {
         }
     }
 
-    func provider(of pool: Pool) -> ProviderPolicy { providers[pool.provider] }
+    /// The policy of a pool's provider.
+    func provider(ofPool slot: Int) -> ProviderPolicy { providers[snapshot.pools[slot].provider] }
 }

@@ -105,10 +105,9 @@ final class GatewayWorker: RequestService, TimerHandler {
 
     /// The next endpoint of a pool in turn, by its slot.
     func pickEndpoint(ofPool slot: Int) -> Int {
-        let pool = state.snapshot.pools[slot]
         let turn = nextInPool[slot]
         nextInPool[slot] = turn &+ 1
-        return pool.endpoints[turn % pool.endpoints.count]
+        return state.snapshot.pools[slot].endpoints[turn % state.snapshot.pools[slot].endpoints.count]
     }
 
     // MARK: Exchanges

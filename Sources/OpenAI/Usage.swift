@@ -95,13 +95,42 @@ package enum UsageReader {
     ///
     /// - Returns: `nil` if there is none, or if the body is not JSON up to there.
     package static func read(_ body: Span<UInt8>) -> Usage? {
+        readTail(body) ?? readMembers(body, toTheEnd: false)
+    }
+
+    /// Engines write `usage` last: then the end of the body says all, at a third of the cost of reading it whole.
+    ///
+    /// A quotation mark inside a string is escaped, so that what is found is a token of its own. It is a member of the
+    /// outermost object exactly if, put behind a `{`, it and what follows make up one whole object.
+    private static func readTail(_ body: Span<UInt8>) -> Usage? {
+        let key: StaticString = "\"usage\":"
+        var start = body.count - key.utf8CodeUnitCount
+        let limit = max(1, body.count - tailLimit)
+        while start >= limit {
+            if body[start] == UInt8(ascii: "\""), body[start - 1] == UInt8(ascii: ","),
+                bytesBegin(body.extracting(start...), with: key)
+            {
+                var object = ByteQueue()
+                object.append(UInt8(ascii: "{"))
+                object.append(body.extracting(start...))
+                return readMembers(object.span, toTheEnd: true)
+            }
+            start -= 1
+        }
+        return nil
+    }
+
+    /// Bytes at the end of a body that are looked at first.
+    private static let tailLimit = 1024
+
+    private static func readMembers(_ body: Span<UInt8>, toTheEnd: Bool) -> Usage? {
         var counts = UsageCounts()
         do throws(JSONError) {
             var reader = JSONMemberReader()
             while let member = try reader.next(body) {
                 guard member.value.kind == .object, isKey(member, "usage", in: body) else { continue }
                 try counts.merge(body.extracting(member.value.range))
-                break
+                if !toTheEnd { break }
             }
         } catch {
             // An engine's broken answer is passed on as it is; it just has no usage.

@@ -110,6 +110,7 @@ package final class Reactor {
         source?.cancel()
         source = nil
         slots.removeAll()
+        freeSlots.removeAll()
         dirty.removeAll()
         again.removeAll()
         wheel.removeAll()
@@ -165,6 +166,8 @@ package final class Reactor {
     }
 
     private func release(_ slot: Int32) {
+        // After `stop` nothing is registered any more, but owners of sockets still close them.
+        guard slot < slots.count else { return }
         slots[Int(slot)].handler = nil
         slots[Int(slot)].generation &+= 1
         freeSlots.append(slot)

@@ -127,7 +127,10 @@ final class TimerWheel {
     }
 
     private func insert(_ index: Int32) {
-        let due = max((nodes[Int(index)].deadline + TimerWheel.tickNanos - 1) / TimerWheel.tickNanos, tick + 1)
+        // Rounded up without the sum that overflows for a deadline that never comes.
+        let deadline = nodes[Int(index)].deadline
+        let ticks = deadline / TimerWheel.tickNanos + (deadline % TimerWheel.tickNanos > 0 ? 1 : 0)
+        let due = max(ticks, tick + 1)
         let distance = due - tick
         let level = distance < 64 ? 0 : distance < 4096 ? 1 : distance < 262_144 ? 2 : 3
         let reach = min(due, tick + 16_777_215)
@@ -170,6 +173,7 @@ package struct MovingDeadline {
     /// Sets the deadline; `handler.timerFired()` then asks `isDue`.
     package mutating func set(_ deadline: Int64, on reactor: Reactor, _ handler: any TimerHandler) {
         self.deadline = deadline
+        guard deadline != .max else { return }
         if let armed {
             if armed.at <= deadline { return }
             reactor.cancel(armed.token)

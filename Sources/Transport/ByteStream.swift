@@ -148,6 +148,8 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
             if isHungUp { delegate.inputEnded() }
         } else if isReadable || tls != nil {
             readAvailable()
+            // The end may have come with the bytes that made the delegate pause; no other edge tells of it.
+            if isOpen, isReadingPaused, isHungUp { delegate.inputEnded() }
         }
     }
 
@@ -245,6 +247,8 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         guard isOpen else { return }
         let hasMore = delegate.prepareOutput()
         guard isOpen else { return }
+        // Before the write: a producer that saw the mark passed waits for `drained`, even if all leaves at once.
+        if unsent >= ByteStream.highWater { isAboveHighWater = true }
         flushNow()
         if hasMore, isOpen, unsent == 0 { touch() }
     }
@@ -287,13 +291,9 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     }
 
     private func noteWaterMarks() {
-        let waiting = unsent
-        if waiting >= ByteStream.highWater {
-            isAboveHighWater = true
-        } else if isAboveHighWater, waiting <= ByteStream.highWater / 2 {
-            isAboveHighWater = false
-            if isOpen { delegate.drained() }
-        }
+        guard isAboveHighWater, unsent <= ByteStream.highWater / 2 else { return }
+        isAboveHighWater = false
+        delegate.drained()
     }
 
     private enum Written {
@@ -416,7 +416,8 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
 
     private func fail(_ failure: StreamFailure) {
         guard isOpen else { return }
-        close(reset: true)
+        // A reset would overtake the alert that tells the peer what was wrong with its TLS.
+        if case .tls = failure { close() } else { close(reset: true) }
         delegate.failed(failure)
     }
 }

@@ -19,13 +19,14 @@ package final class EndpointConnections: TimerHandler {
     private var pending: [UpstreamCall] = []
     private var timer = MovingDeadline()
     private var isClosed = false
-    private var everSpokeHTTP2 = false
+    private var everSpokeHTTP2: Bool
 
     package init(_ settings: EndpointSettings, resolver: Resolver, metrics: TransportMetrics, on reactor: Reactor) {
         self.settings = settings
         self.resolver = resolver
         self.metrics = metrics
         self.reactor = reactor
+        everSpokeHTTP2 = settings.upstreamProtocol == .http2
     }
 
     /// Starts a call. Its handler may be called before this returns.
@@ -46,7 +47,8 @@ package final class EndpointConnections: TimerHandler {
     }
 
     private func enqueue(_ call: UpstreamCall) {
-        guard !isClosed, pending.count < settings.maxPending else { return call.fail(.queueFull) }
+        guard !isClosed else { return call.fail(.refused) }
+        guard pending.count < settings.maxPending else { return call.fail(.queueFull) }
         call.carrier = .pool(self)
         call.usedIdleConnection = false
         call.queuedUntil = min(call.deadline, reactor.now &+ settings.timeouts.connect)
@@ -74,11 +76,11 @@ package final class EndpointConnections: TimerHandler {
     package func timerFired() {
         guard timer.isDue(on: reactor, self) else { return }
         let now = reactor.now
-        while let first = pending.first, first.queuedUntil <= now {
-            pending.removeFirst()
-            first.fail(first.deadline <= now ? .totalTimeout : .connectTimeout)
-        }
-        if let first = pending.first { timer.set(first.queuedUntil, on: reactor, self) }
+        // Not in order: a call's own deadline may come before that of those who wait longer.
+        let late = pending.filter { $0.queuedUntil <= now }
+        pending.removeAll { $0.queuedUntil <= now }
+        if let next = pending.lazy.map(\.queuedUntil).min() { timer.set(next, on: reactor, self) }
+        for call in late { call.fail(call.deadline <= now ? .totalTimeout : .connectTimeout) }
     }
 
     // MARK: What connections tell
@@ -99,7 +101,8 @@ package final class EndpointConnections: TimerHandler {
     func openingFailed(_ attempt: ConnectionOpening, _ failure: UpstreamFailure) {
         opening.removeAll { $0 === attempt }
         connectionCount -= 1
-        guard !pending.isEmpty else { return }
+        // Calls that gave up leave connections behind that are still being made: enough of them, and nobody fails.
+        guard pending.count > opening.count else { return }
         pending.removeFirst().fail(failure)
         openIfNeeded()
     }
@@ -138,6 +141,7 @@ package final class EndpointConnections: TimerHandler {
         pending.removeAll()
         for call in waiting { call.fail(.refused) }
         for attempt in opening { attempt.cancel() }
+        connectionCount -= opening.count
         opening.removeAll()
         let unused = idle
         idle.removeAll()

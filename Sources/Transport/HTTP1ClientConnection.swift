@@ -82,6 +82,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
             return shut()
         }
         isWaitingForFirstByte = false
+        let receiver = call
         if inbox.isEmpty {
             let used = consume(bytes)
             if used < bytes.count, phase != .closed { inbox.append(bytes.extracting(used...)) }
@@ -93,7 +94,8 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
             waiting.consume(used)
             if phase != .closed, !waiting.isEmpty { swap(&waiting, &inbox) }
         }
-        if call != nil, !stream.isReadingPaused { noteProgress() }
+        // A call that took over the connection just now waits for its first byte.
+        if call === receiver, !stream.isReadingPaused { noteProgress() }
     }
 
     private func consume(_ bytes: Span<UInt8>) -> Int {
@@ -184,6 +186,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
         self.call = nil
         call.carrier = .none
         hasServed = true
+        stream.resumeReading()
         // A request that was not sent whole, or bytes after the response, leave the connection in an unknown state.
         if head.keepsAlive, !extra, stream.unsent == 0, phase != .bodyUntilClose {
             phase = .idle
@@ -197,14 +200,14 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
     }
 
     func inputEnded() {
+        // Paused: bytes may still wait in the socket; the end is met again when they are read.
+        if stream.isReadingPaused { return }
         switch phase {
         case .bodyUntilClose:
             complete(extra: false)
         case .idle, .closed:
             shut()
         case .head, .fixedBody, .chunkedBody:
-            // Paused: bytes may still wait in the socket; the end is met again when they are read.
-            if stream.isReadingPaused { return }
             fail(.closed(afterHead: phase != .head))
         }
     }
@@ -252,6 +255,8 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
     func failed(_ failure: StreamFailure) {
         switch failure {
         case .system: fail(.closed(afterHead: phase != .head))
+        // Many servers end idle connections without TLS's farewell: no other end than that of a plain connection.
+        case .tls(let error) where error.kind == .truncated: fail(.closed(afterHead: phase != .head))
         case .tls(let error): fail(.tls(error))
         case .writeStalled: fail(phase == .head ? .firstByteTimeout : .idleTimeout)
         }

@@ -30,9 +30,12 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
     private var closesAfterResponse = false
     private var isDraining = false
     private var discarded = 0
+    private var isFirstRequest = true
 
     /// After a refusal, that much of an unwanted body is read so that the client can see the answer.
     private static let discardLimit = 64 * 1024
+    /// The most that is read and thrown away of a client that goes on sending after its answer, within a second.
+    private static let lingerLimit = 64 << 20
 
     private enum Phase {
         /// Between requests: nothing of the next head has come.
@@ -109,12 +112,27 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
             begin()
             return length
         } catch {
-            refuse(Refusal(status: error.status, reason: error.reason))
+            if isFirstRequest, !isRequestLine(bytes) {
+                // Not HTTP/1: an answer in HTTP/1 would be noise to whatever speaks there.
+                server.metrics.refused(.notHTTP)
+                shut()
+            } else {
+                refuse(Refusal(status: error.status, reason: error.reason))
+            }
             return bytes.count
         }
     }
 
+    /// Whether the first line names a version of HTTP/1 or is not complete.
+    private func isRequestLine(_ bytes: Span<UInt8>) -> Bool {
+        guard let end = firstIndex(of: UInt8(ascii: "\n"), in: bytes) else { return true }
+        var word = end
+        while word > 0, bytes[word - 1] != UInt8(ascii: " ") { word -= 1 }
+        return bytesBegin(bytes.extracting(word..<end), with: "HTTP/")
+    }
+
     private func begin() {
+        isFirstRequest = false
         closesAfterResponse = !request.keepsAlive || isDraining
         response = .none
         bodyReceived = 0
@@ -199,7 +217,7 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
 
     private func discard(_ count: Int) -> Int {
         discarded += count
-        if discarded > HTTP1ServerConnection.discardLimit * 16 { shut() }
+        if discarded > HTTP1ServerConnection.lingerLimit { shut() }
         return count
     }
 

@@ -68,20 +68,21 @@ final class HTTP2ClientConnection: ByteStreamDelegate, HTTP2ClientDelegate {
 
     func received(_ bytes: Span<UInt8>) {
         guard !isClosed else { return }
-        let hadRoom = hasRoom
         let verdict = session.receive(bytes, now: stream.reactor.now)
         stream.touch()
         if !verdict.isOK { return end(verdict) }
-        if !hadRoom, hasRoom { pool.hasRoom(self) }
+        pool.hasRoom(self)
     }
 
     func prepareOutput() -> Bool {
-        guard !isClosed, stream.output.count < ByteStream.highWater else { return false }
+        guard !isClosed, stream.unsent < ByteStream.highWater else { return false }
         var output = ByteQueue()
         swap(&output, &stream.output)
         let verdict = session.produce(into: &output, limit: ByteStream.highWater)
         swap(&output, &stream.output)
         if !verdict.isOK { end(verdict) }
+        // Streams that were reset end as their RST_STREAM is written.
+        if !isClosed { pool.hasRoom(self) }
         return !isClosed && session.wantsWrite
     }
 
@@ -151,7 +152,6 @@ final class HTTP2ClientConnection: ByteStreamDelegate, HTTP2ClientDelegate {
         stream.owner = nil
         requester?.closed()
         if session.streamCount <= 1 { idleSince = self.stream.reactor.now }
-        if !isClosed, hasRoom { pool.hasRoom(self) }
     }
 
     private func requester(of stream: HTTP2ClientStream) -> HTTP2Requester? {
@@ -217,7 +217,7 @@ final class HTTP2Requester: TimerHandler {
 
     func end() {
         guard let call = release() else { return }
-        if !stream.isResponseComplete || sent < call.body.bytes.count { stream.reset() }
+        if !stream.isResponseComplete || sent < call.body.bytes.count || stream.bufferedBytes > 0 { stream.reset() }
         call.handler?.responseEnd()
     }
 

@@ -51,7 +51,7 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
 
     package func prepareOutput() -> Bool {
         guard !isClosed else { return false }
-        if stream.output.count >= ByteStream.highWater {
+        if stream.unsent >= ByteStream.highWater {
             // A peer that does not read what it asks for is not read either, until it does.
             stream.pauseReading()
             return false
@@ -217,5 +217,8 @@ extension HTTP2Limits {
         headerListBytes = limits.http1.headBytes
         headerFields = limits.http1.headFields
         targetBytes = limits.http1.requestLineBytes
+        // A stalled stream holds this much, what one read adds, and what the queue grew by.
+        outputHighWater = 32 * 1024
+        outputLowWater = 8 * 1024
     }
 }

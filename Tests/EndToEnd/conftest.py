@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from certificates import Authority
+from configuration import configured
 from engine import Engine
 from processes import Penstock, Process, binary, fetch, free_port
 from waiting import wait_until
@@ -94,7 +95,7 @@ def authority(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def target():
+def target(tmp_path_factory):
     """The endpoint the client tests use: Penstock in front of a simulated or a real engine."""
     if given := os.environ.get("PENSTOCK_TARGET"):
         model, key = os.environ.get("PENSTOCK_REAL_MODEL", "tiny"), os.environ.get("PENSTOCK_REAL_KEY", "sk-test")
@@ -110,8 +111,10 @@ def target():
         simulator = Process([binary(), "simulate-engine", "--listen", f"127.0.0.1:{port}", "--model", model])
         wait_until(lambda: listens(url), "the simulated engine listens")
     data, admin = free_port(), free_port()
-    arguments = ["--engine", url, "--listen", f"127.0.0.1:{data}", "--admin", f"127.0.0.1:{admin}"]
-    running = Penstock(arguments, data, admin).wait_for_models(model)
+    # A file, because a real engine may list its models only to those who show its key.
+    file = tmp_path_factory.mktemp("target") / "gateway.yaml"
+    file.write_text(json.dumps(configured({model: [url]})(data, admin)))
+    running = Penstock(["--config", file], data, admin).wait_for_models(model)
     yield Target(running.root, model, key, "real" if real else "simulated", running.admin_root)
     running.stop()
     report_crash(running)

@@ -244,6 +244,12 @@ def test_engine_that_comes_later_is_found(start):
         late.close()
 
 
+def test_engine_that_does_not_list_its_models_is_named_in_the_log(start, engine):
+    engine.on("/v1/models", lambda x: x.answer(401, {"error": "Unauthorized"}))
+    gateway = start(arguments=["--engine", engine.url])
+    wait_until(lambda: "401" in gateway.log() and str(engine.port) in gateway.log(), "the reason is said")
+
+
 def test_stale_connection_is_not_an_error(gateway, engine):
     """Engine servers close idle connections; a request on such a connection is sent again on another."""
     def once(exchange):

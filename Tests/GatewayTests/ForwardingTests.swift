@@ -33,5 +33,85 @@ extension GatewayTests {
                 #expect(request["content-length"] == "\(body.utf8.count)")
             }
         }
+
+        @Test("a GET of the API is not forwarded")
+        func readsAreNotForwarded() async throws {
+            try await withEngine { gateway, upstream in
+                #expect(try await gateway.client().get("/v1/chat/completions").status == 405)
+                #expect(upstream.requests.isEmpty)
+            }
+        }
+
+        @Test("requests of one connection do not mix, whatever became of the one before")
+        func sequence() async throws {
+            try await withEngine({ exchange in
+                if exchange.request.text.contains("fail") { return try exchange.answer(500) }
+                try exchange.answer()
+            }) { gateway, upstream in
+                let client = try gateway.client()
+                for body in [
+                    #"{"model":"m","n":1}"#, #"{"model":"m","broken"#, #"{"model":"m","n":2}"#,
+                    #"{"model":"unknown"}"#, #"{"model":"m","n":3}"#, #"{"model":"m","fail":1}"#,
+                    #"{"model":"m","n":4}"#,
+                ] {
+                    _ = try await client.post("/v1/chat/completions", body)
+                }
+                #expect(
+                    upstream.requests.map(\.text) == [
+                        #"{"model":"m","n":1}"#, #"{"model":"m","n":2}"#, #"{"model":"m","n":3}"#,
+                        #"{"model":"m","fail":1}"#, #"{"model":"m","n":4}"#,
+                    ])
+                #expect(upstream.connectionCount == 1)
+            }
+        }
+
+        @Test("pipelined requests are answered in order")
+        func pipelining() async throws {
+            try await withEngine({ try $0.answer(200, ["content-type: application/json"], $0.request.text) }) {
+                gateway, _ in
+                let client = try gateway.client()
+                var text = ""
+                for number in 1...20 {
+                    let body = #"{"model":"m","n":\#(number)}"#
+                    text += "POST /v1/embeddings HTTP/1.1\r\nhost: g\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+                }
+                try await client.send(text)
+                for number in 1...20 { #expect(try await client.response().text == #"{"model":"m","n":\#(number)}"#) }
+            }
+        }
+
+        @Test("a chunked request body is forwarded whole")
+        func chunkedBody() async throws {
+            try await withEngine { gateway, upstream in
+                let client = try gateway.client()
+                try await client.send(
+                    "POST /v1/embeddings HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n"
+                        + "9\r\n{\"model\":\r\n4\r\n\"m\"}\r\n0\r\n\r\n")
+                #expect(try await client.response().status == 200)
+                #expect(upstream.requests.first?.text == #"{"model":"m"}"#)
+            }
+        }
+
+        @Test("a client that expects 100 gets it, and its answer")
+        func expectContinue() async throws {
+            try await withEngine { gateway, upstream in
+                let client = try gateway.client()
+                try await client.send(
+                    "POST /v1/embeddings HTTP/1.1\r\nhost: g\r\nexpect: 100-continue\r\ncontent-length: 13\r\n\r\n")
+                #expect(try await client.head().startLine == "HTTP/1.1 100 Continue")
+                try await client.send(#"{"model":"m"}"#)
+                #expect(try await client.response().status == 200)
+                #expect(upstream.requests.first?["expect"] == nil)
+            }
+        }
+
+        @Test("a body of megabytes is forwarded byte for byte")
+        func largeBody() async throws {
+            try await withEngine { gateway, upstream in
+                let body = #"{"messages":""# + String(repeating: "0123456789abcdef", count: 1 << 17) + #"","model":"m"}"#
+                #expect(try await gateway.client().post("/v1/embeddings", body).status == 200)
+                #expect(upstream.requests.first?.text == body)
+            }
+        }
     }
 }

@@ -128,3 +128,10 @@ func withEngine(
 /// All tests of the room, one after another: each has a gateway of its own, and few cores must do.
 @Suite(.serialized, .timeLimit(.minutes(1)))
 enum GatewayTests {}
+
+/// Writes a file for one test.
+func writeFile(_ path: String, _ text: String) throws {
+    guard let file = fopen(path, "w") else { throw SocketError.system("fopen", errno) }
+    fputs(text, file)
+    fclose(file)
+}

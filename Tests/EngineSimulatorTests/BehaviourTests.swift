@@ -1,0 +1,196 @@
+import EngineSimulator
+import Glibc
+import Reactor
+import Testing
+
+@Suite("The simulated engine's time and capacity", .timeLimit(.minutes(1)))
+struct BehaviourTests {
+    @Test("the first token and the next ones come when they should", arguments: [true, false])
+    func pace(_ streams: Bool) async throws {
+        let settings = swift {
+            $0.firstToken = .milliseconds(60)
+            $0.interval = .milliseconds(10)
+            $0.tokens = 11
+        }
+        try await withEngine(settings) { engine in
+            let connection = try Connection(engine)
+            let begun = ContinuousClock.now
+            connection.request("POST", "/v1/chat/completions", chatBody("hi", "\"stream\":\(streams)"), [])
+            #expect(connection.read() == true)
+            let first = ContinuousClock.now - begun
+            #expect(first >= .milliseconds(streams ? 60 : 160))
+            while !WireAnswer(connection.received).isWhole, connection.read() {}
+            #expect(ContinuousClock.now - begun >= .milliseconds(160))
+        }
+    }
+
+    @Test("what does not fit waits, what cannot wait is refused with a hint")
+    func bounds() async throws {
+        let settings = swift {
+            $0.firstToken = .milliseconds(100)
+            $0.capacity.maxRunning = 1
+            $0.capacity.maxWaiting = 1
+        }
+        try await withEngine(settings) { engine in
+            let (one, two) = (try Connection(engine), try Connection(engine))
+            one.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(await becomes(engine) { $0.running == 1 })
+            two.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(await becomes(engine) { $0.waiting == 1 })
+            let third = try engine.chat()
+            #expect(third.status == 503 && third.fields["retry-after"] == "1")
+            #expect(one.read(until: "200 OK") && two.read(until: "200 OK"))
+            let statistics = await engine.statistics()
+            #expect(statistics.refused == 1 && statistics.finished == 2 && statistics.waiting == 0)
+        }
+    }
+
+    @Test("a client that leaves the queue leaves nothing behind")
+    func leavesQueue() async throws {
+        let settings = swift {
+            $0.firstToken = .milliseconds(100)
+            $0.capacity.maxRunning = 1
+        }
+        try await withEngine(settings) { engine in
+            let (one, two, three) = (try Connection(engine), try Connection(engine), try Connection(engine))
+            one.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(await becomes(engine) { $0.running == 1 })
+            two.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(await becomes(engine) { $0.waiting == 1 })
+            three.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(await becomes(engine) { $0.waiting == 2 })
+            two.close()
+            #expect(await becomes(engine) { $0.clientAborts == 1 })
+            #expect(one.read(until: "200 OK") && three.read(until: "200 OK"))
+            #expect(await becomes(engine) { $0.finished == 2 && $0.open == 0 && $0.running == 0 && $0.waiting == 0 })
+        }
+    }
+
+    @Test("a long queue that moves at once does not grow the stack")
+    func longQueue() async throws {
+        try await withEngine(swift { $0.capacity.maxRunning = 1 }) { engine in
+            await engine.configure { $0.firstToken = .milliseconds(200) }
+            let first = try Connection(engine)
+            first.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(await becomes(engine) { $0.running == 1 })
+            await engine.configure { $0.firstToken = .zero }
+            let others = try (0..<400).map { _ in try Connection(engine) }
+            for other in others { other.request("POST", "/v1/embeddings", "{\"model\":\"demo\",\"input\":\"a\"}", []) }
+            for other in others { #expect(other.read(until: "200 OK") == true) }
+            #expect(await engine.statistics().finished == 401)
+        }
+    }
+
+    @Test("prompts are read one after another")
+    func prefill() async throws {
+        // Eight tokens: 80 ms each.
+        try await withEngine(swift { $0.capacity.prefillPerToken = .milliseconds(10) }) { engine in
+            let begun = ContinuousClock.now
+            let (one, two) = (try Connection(engine), try Connection(engine))
+            one.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(await becomes(engine) { $0.running == 1 })
+            two.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(one.read(until: "200 OK") == true)
+            #expect(ContinuousClock.now - begun >= .milliseconds(80))
+            #expect(two.read(until: "200 OK") == true)
+            #expect(ContinuousClock.now - begun >= .milliseconds(160))
+        }
+    }
+
+    @Test("more running requests make each slower")
+    func decode() async throws {
+        let settings = swift {
+            $0.tokens = 6
+            $0.capacity.decodePerRunning = .milliseconds(10)
+        }
+        try await withEngine(settings) { engine in
+            let begun = ContinuousClock.now
+            let connections = try (0..<4).map { _ in try Connection(engine) }
+            for connection in connections { connection.request("POST", "/v1/chat/completions", chatBody(), []) }
+            for connection in connections { #expect(connection.read(until: "200 OK") == true) }
+            // Alone it would take 50 ms.
+            #expect(ContinuousClock.now - begun >= .milliseconds(150))
+        }
+    }
+
+    @Test("a client that leaves in mid-stream is noticed at once", arguments: [true, false])
+    func abort(_ reset: Bool) async throws {
+        let settings = swift {
+            $0.interval = .milliseconds(500)
+            $0.tokens = 100
+        }
+        try await withEngine(settings) { engine in
+            let connection = try Connection(engine)
+            connection.request("POST", "/v1/chat/completions", chatBody("hi", "\"stream\":true"), [])
+            #expect(connection.read(until: "role") == true)
+            let left = ContinuousClock.now
+            connection.close(reset: reset)
+            #expect(await becomes(engine) { $0.clientAborts == 1 && $0.open == 0 && $0.running == 0 })
+            #expect(ContinuousClock.now - left < .milliseconds(400))
+            #expect(await engine.statistics().lastAbortAt > 0)
+        }
+    }
+
+    @Test("a client that leaves before a whole answer is noticed at once")
+    func abortUnary() async throws {
+        try await withEngine(swift { $0.firstToken = .seconds(20) }) { engine in
+            let connection = try Connection(engine)
+            connection.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(await becomes(engine) { $0.running == 1 })
+            connection.close()
+            #expect(await becomes(engine) { $0.clientAborts == 1 && $0.open == 0 && $0.running == 0 })
+        }
+    }
+
+    @Test("a client that does not read stops the engine, and one that reads gets everything")
+    func backPressure() async throws {
+        try await withEngine(swift { $0.tokens = 100_000 }) { engine in
+            let connection = try Connection(engine)
+            connection.request("POST", "/v1/chat/completions", chatBody("hi", "\"stream\":true"), ["connection: close"])
+            var before = -1
+            while case let made = await engine.statistics().generatedTokens, made != before || made == 0 {
+                before = made
+                usleep(100_000)
+            }
+            #expect(before < 90_000)
+            while connection.read() {}
+            let answer = WireAnswer(connection.received)
+            #expect(answer.isWhole && answer.events.count == 100_003)
+        }
+    }
+
+    @Test("a connection serves request after request")
+    func keepAlive() async throws {
+        try await withEngine { engine in
+            let connection = try Connection(engine)
+            for _ in 0..<50 {
+                connection.forget()
+                connection.request("POST", "/v1/chat/completions", chatBody("hi", "\"stream\":true"), [])
+                #expect(connection.read(until: "[DONE]\n\n\r\n0\r\n\r\n") == true)
+            }
+            let statistics = await engine.statistics()
+            #expect(statistics.finished == 50 && statistics.connections == 1)
+        }
+    }
+
+    @Test("an engine that has stopped refuses connections, and another can take its port")
+    func stop() async throws {
+        let engine = try SimulatedEngine.start(swift())
+        let connection = try Connection(engine)
+        connection.request("POST", "/v1/chat/completions", chatBody(), ["x-sim-fault: hang"])
+        #expect(await becomes(engine) { $0.open == 1 })
+        await engine.stop()
+        while connection.read() {}
+        #expect(throws: ReactorError.self) { try Connection(engine) }
+        let next = try SimulatedEngine.start(swift(), on: .loopback(port: engine.port))
+        #expect(try next.chat().status == 200)
+        await next.stop()
+    }
+
+    @Test("a port that is taken is an error")
+    func taken() async throws {
+        try await withEngine { engine in
+            #expect(throws: ReactorError.self) { try SimulatedEngine.start(on: .loopback(port: engine.port)) }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import EngineSimulator
+import Glibc
+import Testing
+
+@Suite("Faults of a simulated engine", .timeLimit(.minutes(1)))
+struct FaultTests {
+    @Test("an error answer has the status and the hint that were asked for")
+    func error() async throws {
+        try await withEngine { engine in
+            let answer = try engine.chat("hi", fields: ["x-sim-status: 429", "x-sim-retry-after: 7"])
+            #expect(answer.status == 429 && answer.fields["retry-after"] == "7")
+            #expect(try engine.chat("hi", fields: ["x-mock-fault: error"]).status == 500)
+        }
+    }
+
+    struct Row: CustomTestStringConvertible {
+        let fault: EngineFault
+        let streams: Bool
+        let status: Int
+        let isWhole: Bool
+        var failure: Int32 = 0
+        /// Events that come, of a stream.
+        var events = 0
+        var testDescription: String { "\(fault)\(streams ? " in a stream" : "")" }
+    }
+
+    @Test(
+        "a connection breaks as asked",
+        arguments: [
+            Row(fault: .reset, streams: false, status: 0, isWhole: false, failure: ECONNRESET),
+            Row(fault: .close, streams: false, status: 0, isWhole: false),
+            Row(fault: .midreset, streams: false, status: 200, isWhole: false, failure: ECONNRESET),
+            Row(fault: .midclose, streams: false, status: 200, isWhole: false),
+            Row(fault: .badframe, streams: false, status: 200, isWhole: false),
+            Row(fault: .malformed, streams: false, status: 200, isWhole: true),
+            Row(fault: .reset, streams: true, status: 0, isWhole: false, failure: ECONNRESET),
+            Row(fault: .midclose, streams: true, status: 200, isWhole: false, events: 4),
+            Row(fault: .badframe, streams: true, status: 200, isWhole: false, events: 4),
+            Row(fault: .errorevent, streams: true, status: 200, isWhole: true, events: 5),
+            Row(fault: .nodone, streams: true, status: 200, isWhole: true, events: 26),
+            Row(fault: .malformed, streams: true, status: 200, isWhole: true, events: 28),
+        ])
+    func connection(_ row: Row) async throws {
+        try await withEngine { engine in
+            let answer = try engine.chat(
+                "hi", "\"stream\":\(row.streams)", fields: ["x-sim-fault: \(row.fault)", "x-sim-fault-after: 3"])
+            #expect(answer.status == row.status && answer.isWhole == row.isWhole && answer.failure == row.failure)
+            if row.streams { #expect(answer.events.count == row.events) }
+            if row.fault != .malformed { #expect(!answer.text.contains("[DONE]")) }
+            #expect(await becomes(engine) { $0.open == 0 && $0.running == 0 && $0.connections == 0 })
+            let statistics = await engine.statistics()
+            #expect(statistics.faults[row.fault] == 1 && statistics.clientAborts == 0)
+        }
+    }
+
+    @Test("a reset in a stream comes after the events before it")
+    func midreset() async throws {
+        try await withEngine(swift { $0.interval = .milliseconds(20) }) { engine in
+            let connection = try Connection(engine)
+            let fields = ["x-sim-fault: midreset", "x-sim-fault-after: 3"]
+            connection.request("POST", "/v1/chat/completions", chatBody("hi", "\"stream\":true"), fields)
+            while connection.read() {}
+            #expect(connection.failure == ECONNRESET)
+            #expect(WireAnswer(connection.received).events.count == 4)
+        }
+    }
+
+    @Test("an engine that hangs sends nothing more, and notices at once when its client leaves", arguments: [true, false])
+    func hang(_ isMiddle: Bool) async throws {
+        try await withEngine { engine in
+            let connection = try Connection(engine)
+            let fault = isMiddle ? "midhang" : "hang"
+            connection.request(
+                "POST", "/v1/chat/completions", chatBody("hi", "\"stream\":true"),
+                ["x-sim-fault: \(fault)", "x-sim-fault-after: 2"])
+            if isMiddle { #expect(connection.read(until: "role") == true) }
+            usleep(50_000)
+            #expect(await engine.statistics().open == 1)
+            connection.close()
+            #expect(await becomes(engine) { $0.clientAborts == 1 && $0.open == 0 && $0.running == 0 })
+        }
+    }
+
+    @Test("a slow engine answers late")
+    func slow() async throws {
+        try await withEngine { engine in
+            let begun = ContinuousClock.now
+            let answer = try engine.chat("hi", fields: ["x-sim-fault: slow", "x-sim-slow-ms: 150"])
+            #expect(answer.status == 200)
+            #expect(ContinuousClock.now - begun >= .milliseconds(150))
+        }
+    }
+
+    @Test("rates and their bound are kept")
+    func rates() async throws {
+        try await withEngine(swift { $0.faults.rates[.error] = 1 }) { engine in
+            await engine.configure { $0.faults.count = 2 }
+            let statuses = try (0..<4).map { _ in try engine.chat().status }
+            #expect(statuses == [500, 500, 200, 200])
+            await engine.configure {
+                $0.faults.count = nil
+                $0.faults.rates[.error] = 0.5
+            }
+            let failed = try (0..<60).filter { _ in try engine.chat().status == 500 }.count
+            #expect((10...50).contains(failed))
+        }
+    }
+
+    @Test("idle connections are closed after the time that was set")
+    func keepAlive() async throws {
+        try await withEngine(swift { $0.keepAlive = .milliseconds(100) }) { engine in
+            let connection = try Connection(engine)
+            connection.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(connection.read(until: "}}") == true)
+            let begun = ContinuousClock.now
+            while connection.read() {}
+            #expect(connection.failure == 0)
+            #expect(ContinuousClock.now - begun >= .milliseconds(60))
+        }
+    }
+}
