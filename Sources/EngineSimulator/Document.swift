@@ -158,7 +158,7 @@ internal struct DocumentMaker {
         let query = try required("query")
         let documents = try required("documents").elements
         promptTokens = documents.reduce(tokens(query.range.count)) { $0 + tokens($1.range.count) }
-        let scored = documents.enumerated().map { 
+        let scored = documents.enumerated().map {
             (index: $0.offset, text: $0.element, score: likeness(query, $0.element))
         }
         let ranked = scored.sorted { ($0.score, $1.index) > ($1.score, $0.index) }

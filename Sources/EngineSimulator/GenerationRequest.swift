@@ -43,11 +43,7 @@ internal struct GenerationRequest {
                 .malformedBody, 400, code: "invalid_value", param: "n",
                 "Invalid value for 'n': at most \(GenerationRequest.choicesLimit) answers to a request.")
         }
-        var length = AnswerLength(natural: settings.tokens, limit: facts.maxTokens)
-        if let limit = facts.maxTokens, settings.maxTokensWins || root["ignore_eos"]?.isTrue == true {
-            // One more than the limit, so that the answer ends because of its length.
-            length.natural = min(limit, EngineSettings.tokensLimit) + 1
-        }
+        let length = AnswerLength(root, facts, settings)
         let call = GenerationRequest.toolCall(operation, root)
         let stops = GenerationRequest.stopSequences(root)
         answers = prompts.flatMap { prompt in
@@ -61,8 +57,18 @@ internal struct GenerationRequest {
     }
 
     private struct AnswerLength {
-        var natural: Int
-        var limit: Int?
+        let natural: Int
+        let limit: Int?
+
+        init(_ root: JSONNode, _ facts: RequestFacts, _ settings: EngineSettings) {
+            limit = facts.maxTokens
+            if let limit, settings.maxTokensWins || root["ignore_eos"]?.isTrue == true {
+                // One more than the limit, so that the answer ends because of its length.
+                natural = min(limit, EngineSettings.tokensLimit) + 1
+            } else {
+                natural = settings.tokens
+            }
+        }
     }
 
     private static func answer(_ root: JSONNode, _ prompt: JSONNode, _ choice: Int, _ length: AnswerLength) -> Answer {

@@ -52,7 +52,8 @@ extension Exchange {
 
     /// The body is not needed any more once the engine has begun to answer. A small one keeps its memory.
     private func releaseBody() {
-        body.bytes.removeAll(keeping: 4096)
+        // An engine may answer before it has read everything.
+        if call.isRequestSent { body.bytes.removeAll(keeping: 4096) }
     }
 
     /// Sends the next bytes on, at once.

@@ -41,6 +41,10 @@ final class Exchange: RequestHandler, ResponseHandler {
     var pool = -1
     private var resolvedModel: [UInt8]?
     var attempts = 0
+    /// Attempts made before the pool was found in the state of now.
+    private var earlierAttempts = 0
+    /// Where in the pool the first attempt went; the others follow.
+    private var turn = 0
 
     var phase = Phase.idle
     var relay = Relay()
@@ -79,12 +83,14 @@ final class Exchange: RequestHandler, ResponseHandler {
     // MARK: The request
 
     func requestHead(_ stream: ServerStream) {
-        begin(stream)
-        let target = stream.request.target
-        switch APITarget.classify(APIMethod(stream.request.method), target.span) {
+        // One copy of the head's references for all that follows: each look through `stream` makes another.
+        let request = stream.request
+        begin(stream, request)
+        let target = request.target
+        switch APITarget.classify(APIMethod(request.method), target.span) {
         case .operation(let path):
             self.path = path
-            if path.operation.isForwarded { awaitBody(path) } else { answerOurselves(path, target) }
+            if path.operation.isForwarded { awaitBody(path, request) } else { answerOurselves(path, target) }
         case .notFound(let dialect):
             flags.insert(.noRoute)
             fail(.unknownPath(target.span), dialect)
@@ -94,7 +100,7 @@ final class Exchange: RequestHandler, ResponseHandler {
         }
     }
 
-    private func begin(_ stream: ServerStream) {
+    private func begin(_ stream: ServerStream, _ request: borrowing RequestHead) {
         self.stream = stream
         state = worker.state
         startedAt = worker.reactor.now
@@ -102,6 +108,7 @@ final class Exchange: RequestHandler, ResponseHandler {
         path = nil
         status = 0
         attempts = 0
+        earlierAttempts = 0
         endpoint = -1
         pool = -1
         modelIndex = -1
@@ -110,23 +117,26 @@ final class Exchange: RequestHandler, ResponseHandler {
         flags = []
         abortedBy = .nobody
         multipart = nil
+        resolvedModel = nil
+        // A request that was refused, or answered with an error, has left its own here.
+        body.bytes.removeAll(keeping: 4096)
         model.removeAll(keepingCapacity: true)
         relay.reset()
-        worker.takeRequestID(from: stream.request, into: &requestID)
+        worker.takeRequestID(from: request, into: &requestID)
         worker.exchangesInFlight += 1
     }
 
     /// Refuses what the head alone shows to be wrong; else asks for the body.
-    private func awaitBody(_ path: APIPath) {
+    private func awaitBody(_ path: APIPath, _ request: borrowing RequestHead) {
         guard let stream else { return }
-        let fields = stream.request.fields
+        let fields = request.fields
         if let encoding = fields.first(.contentEncoding),
             !bytesEqualIgnoringCase(fields.bytes.span.extracting(encoding.valueRange), "identity")
         {
             return fail(.unsupportedContentEncoding)
         }
         if let error = contentTypeError(path, fields) { return fail(error) }
-        if case .length(let length) = stream.request.framing, length <= 1 << 20 { body.bytes.makeRoom(for: length) }
+        if case .length(let length) = request.framing, length <= 1 << 20 { body.bytes.makeRoom(for: length) }
         stream.sendContinue()
     }
 
@@ -140,10 +150,11 @@ final class Exchange: RequestHandler, ResponseHandler {
         // From here on the exchange keeps to one state, even if another is published while it runs.
         state = worker.state
         do throws(APIError) {
-            try inspectBody(path, stream.request)
-            try findModel(path, stream.request.target)
+            let request = stream.request
+            try inspectBody(path, request)
+            try findModel(path, request.target)
             prepareBody(path)
-            attempt()
+            attempt(request)
         } catch {
             fail(error)
         }
@@ -182,11 +193,11 @@ final class Exchange: RequestHandler, ResponseHandler {
         let upstreamModel = state.snapshot.pools[pool].upstreamModel ?? resolvedModel
         call.body = body
         if let multipart {
-            guard let upstreamModel, upstreamModel != model else { return }
+            guard let wanted = upstreamModel ?? (path.model == nil ? nil : model), !formNames(wanted) else { return }
             rewrittenBody.bytes.removeAll(keeping: 65536)
             let (body, boundary) = (body, boundary)
             multipart.append(
-                body.contents, boundary: boundary.span, model: upstreamModel.span, to: &rewrittenBody.bytes)
+                body.contents, boundary: boundary.span, model: wanted.span, to: &rewrittenBody.bytes)
             call.body = rewrittenBody
             return
         }
@@ -201,6 +212,12 @@ final class Exchange: RequestHandler, ResponseHandler {
         call.body = rewrittenBody
     }
 
+    private func formNames(_ name: [UInt8]) -> Bool {
+        guard let multipart else { return false }
+        let body = body
+        return bytesEqual(multipart.model(in: body.contents), name.span)
+    }
+
     private func bodyNames(_ name: [UInt8]) -> Bool {
         let (body, facts) = (body, facts)
         guard facts.hasModel else { return false }
@@ -210,11 +227,13 @@ final class Exchange: RequestHandler, ResponseHandler {
     // MARK: The attempt
 
     /// Sends the request to the next endpoint of the pool.
-    private func attempt() {
-        guard let path, let stream else { return }
+    private func attempt(_ request: borrowing RequestHead) {
+        guard let path else { return }
         phase = .waiting
+        if attempts == earlierAttempts { turn = worker.takeTurn(inPool: pool) }
+        let endpoints = state.snapshot.pools[pool].endpoints
+        endpoint = endpoints[(turn + attempts - earlierAttempts) % endpoints.count]
         attempts += 1
-        endpoint = worker.pickEndpoint(ofPool: pool)
         attemptedAt = worker.reactor.now
         let route = worker.route(path.operation, model: modelIndex, endpoint: endpoint)
         // Requests in flight are counted by model and pool, which stay the same from attempt to attempt.
@@ -222,7 +241,7 @@ final class Exchange: RequestHandler, ResponseHandler {
         self.route = route
         route.attemptBegan()
         isAttemptOpen = true
-        writeHead(path, stream.request)
+        writeHead(path, request)
         worker.endpoints[endpoint].start(call)
     }
 
@@ -254,11 +273,29 @@ final class Exchange: RequestHandler, ResponseHandler {
 
     /// Tries another endpoint of the pool if the last one has not seen the request. Returns whether it does.
     private func retriesElsewhere(_ failure: UpstreamFailure) -> Bool {
-        let size = state.snapshot.pools[pool].endpoints.count
-        // After a reload the slots are others; the request then fails as if there were no other endpoint.
-        guard phase == .waiting, failure.isUnseen, state === worker.state else { return false }
-        guard attempts < min(size, Exchange.attemptLimit) else { return false }
-        attempt()
+        guard phase == .waiting, failure.isUnseen, attempts < Exchange.attemptLimit else { return false }
+        if state !== worker.state { return startsOver() }
+        guard attempts - earlierAttempts < state.snapshot.pools[pool].endpoints.count, let stream else { return false }
+        attempt(stream.request)
+        return true
+    }
+
+    /// Finds the pool anew after a reload, whose endpoints are others. Returns whether the exchange goes on.
+    private func startsOver() -> Bool {
+        guard let path, let stream else { return false }
+        route?.requestLeft()
+        route = nil
+        state = worker.state
+        earlierAttempts = attempts
+        model.removeAll(keepingCapacity: true)
+        do throws(APIError) {
+            let request = stream.request
+            try findModel(path, request.target)
+            prepareBody(path)
+            attempt(request)
+        } catch {
+            fail(error)
+        }
         return true
     }
 
@@ -279,7 +316,13 @@ final class Exchange: RequestHandler, ResponseHandler {
     func responseBody(_ bytes: Span<UInt8>) {
         switch phase {
         case .relaying: relayBody(bytes)
-        case .gatheringError: relay.gather(bytes)
+        case .gatheringError:
+            relay.gather(bytes)
+            // What it says is known by now, and it may never end.
+            if relay.isCut {
+                call.cancel()
+                answerUpstreamError()
+            }
         case .idle, .receiving, .waiting: break
         }
     }

@@ -93,8 +93,9 @@ final class GatewayWorker: RequestService, TimerHandler {
             }
             return makeConnections(endpoint, policy)
         }
-        for gone in kept.values { gone.connections.close() }
         nextInPool = state.snapshot.pools.map { _ in reactor.index }
+        // Last, for calls that waited there start anew.
+        for gone in kept.values { gone.connections.close() }
     }
 
     /// Connections to an endpoint, not opened yet.
@@ -103,11 +104,11 @@ final class GatewayWorker: RequestService, TimerHandler {
         return EndpointConnections(settings, resolver: resolver, metrics: transportMetrics, on: reactor)
     }
 
-    /// The next endpoint of a pool in turn, by its slot.
-    func pickEndpoint(ofPool slot: Int) -> Int {
+    /// Whose turn it is in a pool: the place among its endpoints, modulo their number.
+    func takeTurn(inPool slot: Int) -> Int {
         let turn = nextInPool[slot]
         nextInPool[slot] = turn &+ 1
-        return state.snapshot.pools[slot].endpoints[turn % state.snapshot.pools[slot].endpoints.count]
+        return turn
     }
 
     // MARK: Exchanges

@@ -43,6 +43,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     /// Memory kept for the next write when all is sent.
     private static let keptCapacity = 4096
     private static let readsPerTurn = 4
+    private static let copiedBody = 16 * 1024
 
     package let reactor: Reactor
     package let peer: SocketAddress?
@@ -158,7 +159,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         for _ in 0..<ByteStream.readsPerTurn {
             guard isOpen, !isReadingPaused, isReadable else { return }
             let buffer = reactor.readBuffer
-            let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+            let count = Glibc.recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 meter.received(count)
                 // A short read has emptied the socket; the next byte brings a new edge.
@@ -233,7 +234,8 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     /// Sends `body` after what is in `output` now, without copying it where there is no TLS.
     package func send(_ body: RequestBody) {
         if body.bytes.isEmpty { return touch() }
-        if tls == nil {
+        // Up to a page or four a copy costs less than the two pieces do in the kernel.
+        if tls == nil, body.bytes.count > ByteStream.copiedBody {
             self.body = body
             bodySent = 0
         } else {

@@ -77,10 +77,12 @@ package final class EndpointConnections: TimerHandler {
         guard timer.isDue(on: reactor, self) else { return }
         let now = reactor.now
         // Not in order: a call's own deadline may come before that of those who wait longer.
-        let late = pending.filter { $0.queuedUntil <= now }
-        pending.removeAll { $0.queuedUntil <= now }
+        for _ in 0..<pending.count {
+            guard let late = pending.firstIndex(where: { $0.queuedUntil <= now }) else { break }
+            let call = pending.remove(at: late)
+            call.fail(call.deadline <= now ? .totalTimeout : .connectTimeout)
+        }
         if let next = pending.lazy.map(\.queuedUntil).min() { timer.set(next, on: reactor, self) }
-        for call in late { call.fail(call.deadline <= now ? .totalTimeout : .connectTimeout) }
     }
 
     // MARK: What connections tell
@@ -137,9 +139,7 @@ package final class EndpointConnections: TimerHandler {
     /// Lets calls under way finish and closes everything else; calls that wait fail.
     package func close() {
         isClosed = true
-        let waiting = pending
-        pending.removeAll()
-        for call in waiting { call.fail(.refused) }
+        while !pending.isEmpty { pending.removeFirst().fail(.refused) }
         for attempt in opening { attempt.cancel() }
         connectionCount -= opening.count
         opening.removeAll()

@@ -28,6 +28,7 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
     private var response = ResponsePhase.none
     private var responseFraming = BodyFraming.none
     private var closesAfterResponse = false
+    private var isContinued = false
     private var isDraining = false
     private var discarded = 0
     private var isFirstRequest = true
@@ -88,6 +89,8 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         while offset < bytes.count {
             let before = offset
             switch phase {
+            // A client that does not read its answers gets no more of them.
+            case .idle where stream.isFull: return offset
             case .idle, .head: offset += readHead(bytes.extracting(offset...))
             case .fixedBody: offset += readFixedBody(bytes.extracting(offset...))
             case .chunkedBody: offset += readChunks(bytes.extracting(offset...))
@@ -135,6 +138,7 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         isFirstRequest = false
         closesAfterResponse = !request.keepsAlive || isDraining
         response = .none
+        isContinued = false
         bodyReceived = 0
         if case .length(let length) = request.framing, length > server.limits.bodyBytes { return refuseBody() }
         let handler = self.handler ?? server.service.makeHandler(origin)
@@ -239,7 +243,8 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
 
     /// Sends `100 Continue` if the client waits for it.
     func sendContinue() {
-        guard request.expectsContinue, response == .none, phase != .complete else { return }
+        guard request.expectsContinue, !isContinued, response == .none, phase != .complete else { return }
+        isContinued = true
         HTTP1Writer.continueResponse(into: &stream.output)
         stream.touch()
     }
@@ -248,6 +253,8 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         precondition(response == .none, "a request is answered once")
         guard phase != .closed else { return }
         if phase != .complete, restOfBody > HTTP1ServerConnection.discardLimit { closesAfterResponse = true }
+        // Nobody knows whether a client that was not asked for its body sends it.
+        if request.expectsContinue, !isContinued, phase != .complete { closesAfterResponse = true }
         if isDraining { closesAfterResponse = true }
         var head = head
         if request.version == .http10 {
@@ -299,13 +306,15 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         phase = .idle
         response = .none
         stream.setDeadline(stream.reactor.now + server.limits.idleTimeout)
-        stream.resumeReading()
-        if !inbox.isEmpty { stream.reactor.callAgain(PipelinedInput(self)) }
+        if stream.isFull { return stream.pauseReading() }
+        // What is here already is read before more is taken in.
+        if inbox.isEmpty { stream.resumeReading() } else { stream.reactor.callAgain(PipelinedInput(self)) }
     }
 
     fileprivate func readPipelined() {
-        guard phase == .idle, !inbox.isEmpty else { return }
+        guard phase == .idle, !stream.isFull else { return }
         consumeInbox()
+        if phase != .complete, phase != .closed, !(phase == .idle && stream.isFull) { stream.resumeReading() }
     }
 
     /// Ends the connection so that the client can still read the answer: says that we send no more, then reads and
@@ -378,13 +387,18 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
     package func established() {}
 
     package func drained() {
-        if response == .body { handler?.responseDrained() }
+        if response == .body {
+            handler?.responseDrained()
+        } else if phase == .idle {
+            stream.reactor.callAgain(PipelinedInput(self))
+        }
     }
 
     package func prepareOutput() -> Bool { false }
 
     package func deadlinePassed() {
         switch phase {
+        case .discarding where stream.unsent > 0: stream.setDeadline(stream.reactor.now + 1_000_000_000)
         case .idle, .discarding, .closed: shut()
         case .head:
             // A client that has sent nothing at all learns nothing.
@@ -408,7 +422,9 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
 
     func drain() {
         isDraining = true
-        if phase == .idle { shut() }
+        // A connection just accepted still has its first request answered. An idle one does not close at once: the
+        // answer before may still wait to be sent.
+        if phase == .idle, !(isFirstRequest && server.isAccepting) { leave() }
     }
 
     func closeNow() {

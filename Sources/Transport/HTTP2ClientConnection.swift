@@ -198,6 +198,9 @@ final class HTTP2Requester: TimerHandler {
         if sent == total { stream.finish() }
     }
 
+    /// Whether the body has been copied to the stream.
+    var isRequestSent: Bool { call.map { sent >= $0.body.bytes.count } ?? true }
+
     func head() {
         guard let call else { return }
         setDeadline(connection.pool.settings.timeouts.idle)

@@ -16,9 +16,13 @@ package final class HTTP2Responder {
     private var isAbandoned = false
     private let startedAt: Int64
     private var bodyProgressAt: Int64
-    /// Response bytes that were waiting when progress was last seen, and when that was.
-    private var waiting = 0
-    private var waitingSince: Int64 = 0
+    /// Response bytes written; how many of them had left when progress was last seen, and when that was.
+    private var written = 0
+    private var taken = 0
+    private var takenAt: Int64 = 0
+
+    /// A client takes at least that much of what waits in a write timeout.
+    private static let leastProgress = 16 * 1024
 
     init(_ stream: HTTP2ServerStream, _ connection: HTTP2ServerConnection, place: Int) {
         self.stream = stream
@@ -42,6 +46,7 @@ package final class HTTP2Responder {
         bodyProgressAt = connection.stream.reactor.now
         guard !isFinished, let handler else { return }
         if received > connection.server.limits.bodyBytes {
+            if stream.isResponseStarted { return abandonStalled(.protocolError) }
             self.handler = nil
             handler.requestAborted(.protocolError)
             connection.server.service.recycle(handler)
@@ -85,7 +90,8 @@ package final class HTTP2Responder {
 
     func write(_ bytes: Span<UInt8>) {
         guard stream.request.method != .head else { return }
-        if waiting == 0 { waitingSince = connection.stream.reactor.now }
+        if stream.bufferedBytes == 0 { takenAt = connection.stream.reactor.now }
+        written += bytes.count
         stream.write(bytes)
         connection.stream.touch()
     }
@@ -125,12 +131,12 @@ package final class HTTP2Responder {
             if isLate { return giveUp(Refusal(status: 408, reason: "the request body came too slowly")) }
         }
         let left = stream.bufferedBytes
-        if left == 0 || left < waiting {
-            waitingSince = now
-        } else if now - waitingSince > limits.writeTimeout {
+        if left == 0 || written - left - taken >= HTTP2Responder.leastProgress {
+            taken = written - left
+            takenAt = now
+        } else if now - takenAt > limits.writeTimeout {
             abandonStalled()
         }
-        waiting = left
     }
 
     private func giveUp(_ refusal: Refusal) {
@@ -143,8 +149,8 @@ package final class HTTP2Responder {
         refuse(refusal)
     }
 
-    private func abandonStalled() {
-        abandon(.clientStalled, connection.server.service)
+    private func abandonStalled(_ reason: Abort = .clientStalled) {
+        abandon(reason, connection.server.service)
         stream.reset(HTTP2Code.cancel)
         connection.stream.touch()
     }

@@ -18,6 +18,8 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
     private var idleSince: Int64
     private var goAwayAt = Int64.max
     private var isClosed = false
+    private var hasServed = false
+    private var drainsAfterRequest = false
 
     /// How often the timeouts of streams and header blocks are looked at.
     private static let tick: Int64 = 1_000_000_000
@@ -137,6 +139,11 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
 
     func drain() {
         guard !isClosed, goAwayAt == .max else { return }
+        // A client that is told to go before its first request would only come again.
+        guard hasServed || !server.isAccepting else {
+            drainsAfterRequest = true
+            return
+        }
         session.shutdownNotice()
         goAwayAt = stream.reactor.now + HTTP2ServerConnection.tick
         stream.touch()
@@ -169,6 +176,11 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
         }
         let handler = server.service.makeHandler(origin)
         responder.handler = handler
+        hasServed = true
+        if drainsAfterRequest {
+            drainsAfterRequest = false
+            drain()
+        }
         handler.requestHead(.http2(responder))
     }
 

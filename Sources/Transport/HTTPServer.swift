@@ -56,6 +56,9 @@ package final class HTTPServer: AcceptorDelegate {
         acceptor = try Acceptor(descriptor, on: reactor, delegate: self)
     }
 
+    /// Whether new connections still come.
+    var isAccepting: Bool { acceptor != nil }
+
     /// Connections open now.
     package var connectionCount: Int { connections.count - freePlaces.count }
 

@@ -106,6 +106,16 @@ package final class UpstreamCall {
         return true
     }
 
+    /// Whether the body is not needed any more for the attempt under way.
+    package var isRequestSent: Bool {
+        switch carrier {
+        case .none: true
+        case .pool: false
+        case .http1(let connection): connection.stream.unsent == 0
+        case .http2(let requester): requester.isRequestSent
+        }
+    }
+
     /// Ends the call at once, whatever its state; the handler hears nothing more. The upstream sees its connection
     /// closed (HTTP/1.1) or the stream reset (HTTP/2).
     package func cancel() {

@@ -17,8 +17,9 @@ struct SimulateEngineCommand: ParsableCommand {
             when tools are given and the last message of the user speaks of the weather.
 
               penstock simulate-engine --listen 127.0.0.1:8000 --model demo
-              penstock simulate-engine --first-token 300ms --interval 30ms --max-running 8 --max-waiting 16
-              penstock simulate-engine --fault midreset=0.01 --error-rate 0.05 --error-status 429 --retry-after 2
+              penstock simulate-engine --first-token 300ms --interval 30ms
+              penstock simulate-engine --max-running 8 --max-waiting 16
+              penstock simulate-engine --fault midreset=0.01 --error-rate 0.05
 
             Clients can ask for behaviour in their requests, also through a gateway:
               x-sim-tokens: 100          x-sim-first-token-ms: 500     x-sim-interval-ms: 5
@@ -71,7 +72,8 @@ struct SimulateEngineCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Share of requests answered with an error; as --fault error=RATE.", valueName: "rate"))
     var errorRate = 0.0
 
-    @Option(help: ArgumentHelp("Share of requests whose connection is reset; as --fault reset=RATE.", valueName: "rate"))
+    @Option(
+        help: ArgumentHelp("Share of requests whose connection is reset; as --fault reset=RATE.", valueName: "rate"))
     var resetRate = 0.0
 
     @Option(help: ArgumentHelp("Status of error answers.", valueName: "status"))
@@ -180,8 +182,10 @@ struct Latency: ExpressibleByArgument {
     }
 
     var defaultValueDescription: String {
-        let micros = duration / .microseconds(1)
-        return micros == 0 ? "0" : micros < 1000 ? "\(Int(micros))us" : "\(Int(micros / 1000))ms"
+        let micros = Int(duration / .microseconds(1))
+        if micros == 0 { return "0" }
+        if micros % 1_000_000 == 0 { return "\(micros / 1_000_000)s" }
+        return micros % 1000 == 0 ? "\(micros / 1000)ms" : "\(micros)us"
     }
 }
 

@@ -114,12 +114,15 @@ def target(tmp_path_factory):
     # A file, because a real engine may list its models only to those who show its key.
     file = tmp_path_factory.mktemp("target") / "gateway.yaml"
     file.write_text(json.dumps(configured({model: [url]})(data, admin)))
-    running = Penstock(["--config", file], data, admin).wait_for_models(model)
-    yield Target(running.root, model, key, "real" if real else "simulated", running.admin_root)
-    running.stop()
+    running = Penstock(["--config", file], data, admin)
+    try:
+        running.wait_for_models(model)
+        yield Target(running.root, model, key, "real" if real else "simulated", running.admin_root)
+    finally:
+        running.stop()
+        if simulator:
+            simulator.stop()
     report_crash(running)
-    if simulator:
-        simulator.stop()
 
 
 def listens(url):

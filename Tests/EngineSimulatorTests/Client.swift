@@ -3,7 +3,7 @@ import EngineSimulator
 import Glibc
 import Reactor
 
-/// A client on a blocking socket that sends what it is told, byte for byte.
+/// A client that sends what it is told, byte for byte. It waits without holding a thread: tests run side by side.
 final class Connection {
     private var descriptor: Int32
     /// Everything received.
@@ -14,8 +14,6 @@ final class Connection {
 
     init(_ engine: SimulatedEngine) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         let result = engine.address.withSockaddr { connect(descriptor, $0, $1) }
         guard result == 0 else { throw ReactorError.system("connect", errno) }
     }
@@ -32,7 +30,9 @@ final class Connection {
     func send(_ bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { return }
             sent += count
         }
@@ -46,23 +46,36 @@ final class Connection {
 
     /// Reads once. Returns whether something came.
     @discardableResult
-    func read() -> Bool {
+    func read() async throws -> Bool {
         var buffer = [UInt8](repeating: 0, count: 65_536)
-        let count = buffer.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
-        if count > 0 {
-            received += buffer[..<count]
-            return true
+        while true {
+            let count = buffer.withUnsafeMutableBytes {
+                recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
+            }
+            if count > 0 {
+                received += buffer[..<count]
+                return true
+            }
+            if count < 0, errno == EAGAIN {
+                try await Task.sleep(for: .milliseconds(1))
+                continue
+            }
+            isEnded = true
+            failure = count < 0 ? errno : 0
+            return false
         }
-        isEnded = true
-        failure = count < 0 ? errno : 0
-        return false
+    }
+
+    /// Reads to the end of the connection.
+    func readAll() async throws {
+        while try await read() {}
     }
 
     /// Reads until the text has come, or the end. Returns whether it has.
     @discardableResult
-    func read(until text: String) -> Bool {
+    func read(until text: String) async throws -> Bool {
         while !String(decoding: received, as: UTF8.self).contains(text) {
-            if !read() { return false }
+            if try await !read() { return false }
         }
         return true
     }
@@ -91,7 +104,9 @@ struct WireAnswer {
 
     init(_ bytes: [UInt8], failure: Int32 = 0) {
         self.failure = failure
-        guard let end = bytes.indices.first(where: { bytes[$0...].starts(with: Array("\r\n\r\n".utf8)) }) else { return }
+        guard let end = bytes.indices.first(where: { bytes[$0...].starts(with: Array("\r\n\r\n".utf8)) }) else {
+            return
+        }
         let lines = String(decoding: bytes[..<end], as: UTF8.self).components(separatedBy: "\r\n")
         status = Int(lines[0].components(separatedBy: " ")[1]) ?? 0
         for line in lines.dropFirst() {
@@ -110,7 +125,9 @@ struct WireAnswer {
     private mutating func readChunks(_ bytes: ArraySlice<UInt8>) {
         var rest = bytes
         while let end = rest.firstIndex(of: 0x0D) {
-            guard let size = Int(String(decoding: rest[rest.startIndex..<end], as: UTF8.self), radix: 16) else { return }
+            guard let size = Int(String(decoding: rest[rest.startIndex..<end], as: UTF8.self), radix: 16) else {
+                return
+            }
             if size == 0 {
                 isWhole = true
                 return
@@ -140,17 +157,17 @@ extension SimulatedEngine {
     /// Asks on a connection of its own and reads to the end.
     func ask(
         _ target: String, _ body: String = "", method: String? = nil, fields: [String] = []
-    ) throws -> WireAnswer {
+    ) async throws -> WireAnswer {
         let connection = try Connection(self)
         connection.request(
             method ?? (body.isEmpty ? "GET" : "POST"), target, body, ["connection: close"] + fields)
-        while connection.read() {}
+        try await connection.readAll()
         return WireAnswer(connection.received, failure: connection.failure)
     }
 
     /// Asks for a chat completion.
-    func chat(_ content: String = "hi", _ members: String = "", fields: [String] = []) throws -> WireAnswer {
-        try ask("/v1/chat/completions", chatBody(content, members), fields: fields)
+    func chat(_ content: String = "hi", _ members: String = "", fields: [String] = []) async throws -> WireAnswer {
+        try await ask("/v1/chat/completions", chatBody(content, members), fields: fields)
     }
 }
 
@@ -181,10 +198,10 @@ func withEngine(_ settings: EngineSettings = swift(), _ body: (SimulatedEngine) 
 }
 
 /// Waits until a claim about the engine's statistics is true; returns it within 5 s.
-func becomes(_ engine: SimulatedEngine, _ claim: (EngineStatistics) -> Bool) async -> Bool {
+func becomes(_ engine: SimulatedEngine, _ claim: (EngineStatistics) -> Bool) async throws -> Bool {
     for _ in 0..<2500 {
         if claim(await engine.statistics()) { return true }
-        usleep(2000)
+        try await Task.sleep(for: .milliseconds(2))
     }
     return false
 }

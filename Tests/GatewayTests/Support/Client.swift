@@ -37,6 +37,11 @@ final class Client: @unchecked Sendable {
     /// The rest of a chunked body.
     func rest() async throws -> BodyEnd { try await onThread { self.reader.restOfChunks() } }
 
+    /// The length of the rest of a chunked body.
+    func restLength() async throws -> (length: Int, isWhole: Bool) {
+        try await onThread { self.reader.lengthOfChunks() }
+    }
+
     /// The next whole response.
     func response(toHead: Bool = false) async throws -> WireMessage {
         try await onThread {

@@ -8,6 +8,7 @@ final class FakeUpstream: Sendable {
     let port: UInt16
     private let listener: Socket
     private let script: Script
+    private let readsBodies: Bool
     private let state = Mutex(State())
 
     private struct State {
@@ -15,10 +16,12 @@ final class FakeUpstream: Sendable {
         var connections: [Socket] = []
     }
 
-    init(port: UInt16 = 0, _ script: @escaping Script = { try $0.answer() }) throws {
+    /// - Parameter readsBodies: Whether a request's body is read before the script runs; else the script may read it.
+    init(port: UInt16 = 0, readsBodies: Bool = true, _ script: @escaping Script = { try $0.answer() }) throws {
         listener = try Socket.listen(port: port)
         self.port = listener.port
         self.script = script
+        self.readsBodies = readsBodies
         let (listener, me) = (listener, self)
         startThread { while let socket = listener.accept() { me.serve(socket) } }
     }
@@ -39,7 +42,7 @@ final class FakeUpstream: Sendable {
         state.withLock { $0.connections.append(socket) }
         startThread {
             let reader = WireReader(socket)
-            while let head = try? reader.head(), let body = try? reader.body(of: head) {
+            while let head = try? reader.head(), let body = self.readsBodies ? try? reader.body(of: head) : [] {
                 let request = WireMessage(head: head, body: body)
                 self.state.withLock { $0.requests.append(request) }
                 do { try self.script(UpstreamExchange(request, reader)) } catch { break }
@@ -88,6 +91,44 @@ struct UpstreamExchange: Sendable {
 
     func end() throws { try write("0\r\n\r\n") }
 
+    /// Reads the body, if that is left to the script.
+    func body() throws -> [UInt8] { try reader.body(of: request.head) }
+
     /// Blocks until the gateway has closed the connection; what it sends meanwhile is thrown away.
     func waitForClose() throws { _ = try reader.toEnd() }
+}
+
+/// A number that two threads see.
+final class SharedCount: Sendable {
+    private let count = Atomic(0)
+
+    var value: Int { count.load(ordering: .relaxed) }
+
+    func add(_ amount: Int) { count.wrappingAdd(amount, ordering: .relaxed) }
+}
+
+extension UpstreamExchange {
+    /// Writes chunks with large events until the gateway takes no more; the rest after `go`.
+    ///
+    /// - Parameters:
+    ///   - count: Grows by what was written.
+    ///   - stalled: Raised when nothing could be written for half a second.
+    func pushUntilStalled(bytes: Int, count: SharedCount, stalled: Signal, go: Signal) throws {
+        let line = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\(String(repeating: "x", count: 16_000))\"}}]}\n\n"
+        let chunk = Array((String(line.utf8.count, radix: 16) + "\r\n" + line + "\r\n").utf8)
+        var offset = 0
+        while count.value < bytes || offset > 0 {
+            let sent = try socket.sendWithoutWaiting(Array(chunk[offset...]))
+            count.add(sent)
+            offset = (offset + sent) % chunk.count
+            if sent == 0, try !socket.isWritable(within: 500) { break }
+        }
+        stalled.raise()
+        try go.wait()
+        if offset > 0 { try socket.send(Array(chunk[offset...])) }
+        while count.value < bytes {
+            try socket.send(chunk)
+            count.add(chunk.count)
+        }
+    }
 }

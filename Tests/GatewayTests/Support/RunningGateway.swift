@@ -43,6 +43,22 @@ struct RunningGateway: Sendable {
 
     func client(receiveBuffer: Int32? = nil) throws -> Client { try Client(port: port, receiveBuffer: receiveBuffer) }
 
+    /// One request on a connection of its own.
+    func post(
+        _ target: String, _ body: String, _ fields: [String] = ["content-type: application/json"]
+    ) async throws -> WireMessage {
+        let client = try client()
+        defer { client.close() }
+        return try await client.post(target, body, fields)
+    }
+
+    /// One request on a connection of its own.
+    func get(_ target: String, _ fields: [String] = []) async throws -> WireMessage {
+        let client = try client()
+        defer { client.close() }
+        return try await client.get(target, fields)
+    }
+
     func admin() throws -> Client { try Client(port: adminPort) }
 
     /// Goes over to another configuration.

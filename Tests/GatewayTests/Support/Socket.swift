@@ -124,11 +124,10 @@ final class Socket: Sendable {
         throw SocketError.reset
     }
 
-    /// Bytes in the kernel's send buffer that the peer has not acknowledged.
-    var unacknowledged: Int {
-        var count: Int32 = 0
-        _ = ioctl(descriptor, UInt(TIOCOUTQ), &count)
-        return Int(count)
+    /// Whether something can be sent within that many milliseconds.
+    func isWritable(within millis: Int32) throws -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        return poll(&entry, 1, millis) > 0
     }
 
     /// What comes next; empty at the end.

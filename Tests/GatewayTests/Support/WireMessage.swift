@@ -54,39 +54,40 @@ struct BodyEnd: Sendable {
 final class WireReader: @unchecked Sendable {
     let socket: Socket
     private var inbox: [UInt8] = []
+    /// What stands before it has been taken.
+    private var start = 0
 
     init(_ socket: Socket) { self.socket = socket }
 
     private func fill() throws {
         let bytes = try socket.read()
         if bytes.isEmpty { throw SocketError.ended }
+        inbox.removeFirst(start)
+        start = 0
         inbox += bytes
     }
 
     /// Everything up to and with `mark`.
     private func take(through mark: String) throws -> [UInt8] {
         let mark = Array(mark.utf8)
-        var searched = 0
+        var index = start
         while true {
-            var index = searched
             while index + mark.count <= inbox.count {
-                if inbox[index..<index + mark.count].elementsEqual(mark) {
-                    let taken = Array(inbox[..<(index + mark.count)])
-                    inbox.removeFirst(taken.count)
-                    return taken
+                if inbox[index] == mark[0], inbox[index..<index + mark.count].elementsEqual(mark) {
+                    return try take(index + mark.count - start)
                 }
                 index += 1
             }
-            searched = max(0, inbox.count - mark.count + 1)
+            let searched = index - start
             try fill()
+            index = start + searched
         }
     }
 
     func take(_ count: Int) throws -> [UInt8] {
-        while inbox.count < count { try fill() }
-        let taken = Array(inbox[..<count])
-        inbox.removeFirst(count)
-        return taken
+        while inbox.count - start < count { try fill() }
+        start += count
+        return Array(inbox[(start - count)..<start])
     }
 
     func head() throws -> WireHead { WireHead(String(decoding: try take(through: "\r\n\r\n"), as: UTF8.self)) }
@@ -120,14 +121,25 @@ final class WireReader: @unchecked Sendable {
         }
     }
 
+    /// How long the rest of a chunked body is, and whether it ends as it should.
+    func lengthOfChunks() -> (length: Int, isWhole: Bool) {
+        var length = 0
+        do {
+            while let chunk = try chunk() { length += chunk.count }
+            return (length, true)
+        } catch {
+            return (length, false)
+        }
+    }
+
     /// Everything up to the end of the connection; `false` if it was reset.
     func toEnd() throws -> (bytes: [UInt8], isRegular: Bool) {
         do {
             while true { try fill() }
         } catch SocketError.ended {
-            return (inbox, true)
+            return (Array(inbox[start...]), true)
         } catch SocketError.reset {
-            return (inbox, false)
+            return (Array(inbox[start...]), false)
         }
     }
 }
