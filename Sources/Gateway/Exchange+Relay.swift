@@ -12,6 +12,7 @@ extension Exchange {
         guard let stream, let path else { return }
         releaseBody()
         relay.kind = kind(of: head)
+        if case .length(let length) = head.framing { relay.expected = length }
         if relay.kind == .events {
             relay.scanner = EventStreamScanner(dialect: path.operation.events, stripsUsage: relay.stripsUsage)
         }
@@ -63,7 +64,7 @@ extension Exchange {
         case .events:
             guard relayEvents(bytes, to: stream) else { return }
         case .json:
-            relay.keep(bytes)
+            relay.take(json: bytes)
             send(bytes, to: stream)
         case .other:
             send(bytes, to: stream)
@@ -130,7 +131,7 @@ extension Exchange {
     }
 
     private func readUsage() -> Usage? {
-        guard relay.kind == .json, !relay.isCut, !relay.kept.isEmpty else { return nil }
+        guard relay.kind == .json, relay.usage == nil, !relay.isCut, !relay.kept.isEmpty else { return relay.usage }
         return relay.keptUsage
     }
 

@@ -360,10 +360,18 @@ final class Exchange: RequestHandler, ResponseHandler {
         guard phase != .idle else { return }
         call.cancel()
         if isAttemptOpen { endAttempt(.cancelled) }
-        abortedBy = reason == .shutdown ? .gateway : .client
-        flags.insert(reason == .clientStalled ? .clientStalled : reason == .shutdown ? .draining : .clientCancelled)
-        if status == 0 || phase != .relaying { status = 499 }
-        worker.metrics.clientAborts.add(1, on: worker.shard)
+        if case .refused(let answered) = reason {
+            let error = APIError(Refusal(status: answered, reason: ""))
+            status = answered
+            errorCode = error.kind.label
+            if error.kind == .bodyTooLarge { flags.insert(.bodyTooLarge) }
+            if error.kind == .requestTimeout { flags.insert(.clientStalled) }
+        } else {
+            abortedBy = reason == .shutdown ? .gateway : .client
+            flags.insert(reason == .clientStalled ? .clientStalled : reason == .shutdown ? .draining : .clientCancelled)
+            if status == 0 || phase != .relaying { status = 499 }
+            worker.metrics.clientAborts.add(1, on: worker.shard)
+        }
         settle()
         stream = nil
     }

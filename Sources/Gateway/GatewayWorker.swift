@@ -134,6 +134,19 @@ final class GatewayWorker: RequestService, TimerHandler {
         head.fields.append(.xRequestID, value: id.span)
         if let seconds = error.retryAfterSeconds { head.fields.append(name: "retry-after", value: "\(seconds)") }
         error.write(.openai, requestID: id.span, into: &body)
+        if !refusal.isKnownToHandler { settle(error, id) }
+    }
+
+    /// Counts and logs a request of which nothing is known but that it was refused.
+    private func settle(_ error: APIError, _ id: [UInt8]) {
+        route(nil).requestAnswered(status: error.status, durationNanos: 0)
+        log { record in
+            record.startMillis = wallMillis(at: reactor.now)
+            record.operation = "unknown"
+            record.status = error.status
+            record.errorCode = error.kind.label
+            record.set(.requestID, id.span)
+        }
     }
 
     /// The id of a request: the client's own if it is well-formed, else a new one.

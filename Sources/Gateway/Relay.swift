@@ -21,6 +21,8 @@ struct Relay: ~Copyable {
     var lastTokenAt: Int64 = 0
     var contentEvents = 0
     var usage: Usage?
+    /// The length of the body, if it was announced; else -1.
+    var expected = -1
     /// What an error response said about trying again, in seconds as written.
     var retryAfter: [UInt8] = []
     var retryAfterMillis: [UInt8] = []
@@ -41,6 +43,7 @@ struct Relay: ~Copyable {
         firstTokenAt = nil
         contentEvents = 0
         usage = nil
+        expected = -1
         retryAfter.removeAll(keepingCapacity: true)
         retryAfterMillis.removeAll(keepingCapacity: true)
     }
@@ -70,8 +73,17 @@ struct Relay: ~Copyable {
         .upstream(status: status, body: kept.span, credentialsAreOurs: credentialsAreOurs)
     }
 
+    /// Reads the usage of a JSON body that comes in one piece, or keeps the piece.
+    mutating func take(json bytes: Span<UInt8>) {
+        if bytes.count == expected, kept.isEmpty {
+            usage = UsageReader.read(bytes)
+        } else {
+            keep(bytes)
+        }
+    }
+
     /// Keeps a piece of a JSON body, as long as it is not too large.
-    mutating func keep(_ bytes: Span<UInt8>) {
+    private mutating func keep(_ bytes: Span<UInt8>) {
         guard !isCut else { return }
         if kept.count + bytes.count > Relay.keptLimit {
             isCut = true

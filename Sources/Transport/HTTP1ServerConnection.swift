@@ -140,7 +140,6 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         response = .none
         isContinued = false
         bodyReceived = 0
-        if case .length(let length) = request.framing, length > server.limits.bodyBytes { return refuseBody() }
         let handler = self.handler ?? server.service.makeHandler(origin)
         self.handler = handler
         switch request.framing {
@@ -162,7 +161,12 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
             bodyDeadline = stream.reactor.now + server.limits.bodyTimeout
             noteBodyProgress()
             handler.requestHead(.http1(self))
+            if announcesTooMuch, response == .none { refuseBody() }
         }
+    }
+
+    private var announcesTooMuch: Bool {
+        if case .length(let length) = request.framing { length > server.limits.bodyBytes } else { false }
     }
 
     private func noteBodyProgress() {
@@ -212,8 +216,7 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
                 }
             }
         } catch {
-            abandonRequest(.protocolError)
-            refuse(Refusal(status: error.status, reason: error.reason))
+            refuseRequest(Refusal(status: error.status, reason: error.reason))
             return bytes.count
         }
         return offset
@@ -243,7 +246,9 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
 
     /// Sends `100 Continue` if the client waits for it.
     func sendContinue() {
-        guard request.expectsContinue, !isContinued, response == .none, phase != .complete else { return }
+        guard request.expectsContinue, !isContinued, response == .none, phase != .complete, !announcesTooMuch else {
+            return
+        }
         isContinued = true
         HTTP1Writer.continueResponse(into: &stream.output)
         stream.touch()
@@ -333,8 +338,19 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
     }
 
     private func refuseBody() {
-        abandonRequest(.protocolError)
-        refuse(Refusal(status: 413, reason: "the request body is too large"))
+        refuseRequest(Refusal(status: 413, reason: "the request body is too large"))
+    }
+
+    /// Refuses a request that has a handler.
+    private func refuseRequest(_ refusal: Refusal) {
+        guard response == .none else {
+            abandonRequest(refusal.status == 408 ? .clientStalled : .protocolError)
+            return refuse(refusal)
+        }
+        var known = refusal
+        known.isKnownToHandler = true
+        abandonRequest(.refused(status: refusal.status))
+        refuse(known)
     }
 
     /// Answers what no handler will answer, and closes.
@@ -404,13 +420,7 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
             // A client that has sent nothing at all learns nothing.
             inbox.isEmpty ? shut() : refuse(Refusal(status: 408, reason: "the request head came too slowly"))
         case .fixedBody, .chunkedBody:
-            if response == .none {
-                abandonRequest(.clientStalled)
-                refuse(Refusal(status: 408, reason: "the request body came too slowly"))
-            } else {
-                abandonRequest(.clientStalled)
-                shut()
-            }
+            refuseRequest(Refusal(status: 408, reason: "the request body came too slowly"))
         case .complete: break
         }
     }

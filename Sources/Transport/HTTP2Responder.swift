@@ -46,11 +46,7 @@ package final class HTTP2Responder {
         bodyProgressAt = connection.stream.reactor.now
         guard !isFinished, let handler else { return }
         if received > connection.server.limits.bodyBytes {
-            if stream.isResponseStarted { return abandonStalled(.protocolError) }
-            self.handler = nil
-            handler.requestAborted(.protocolError)
-            connection.server.service.recycle(handler)
-            refuse(Refusal(status: 413, reason: "the request body is too large"))
+            refuseTooLarge()
         } else {
             handler.requestBody(bytes)
         }
@@ -59,6 +55,35 @@ package final class HTTP2Responder {
     func ended() {
         guard !isFinished else { return }
         handler?.requestEnd()
+    }
+
+    /// Whether the request says that its body is larger than may be.
+    private var announcesTooMuch: Bool {
+        if case .length(let length) = stream.request.framing {
+            length > connection.server.limits.bodyBytes
+        } else {
+            false
+        }
+    }
+
+    /// The handler has seen the head.
+    func began() {
+        if announcesTooMuch, !isFinished { refuseTooLarge() }
+    }
+
+    private func refuseTooLarge() { refuseRequest(Refusal(status: 413, reason: "the request body is too large")) }
+
+    /// Refuses a request that may have a handler.
+    private func refuseRequest(_ refusal: Refusal) {
+        if stream.isResponseStarted { return abandonStalled(refusal.status == 408 ? .clientStalled : .protocolError) }
+        var refusal = refusal
+        if let handler {
+            self.handler = nil
+            refusal.isKnownToHandler = true
+            handler.requestAborted(.refused(status: refusal.status))
+            connection.server.service.recycle(handler)
+        }
+        refuse(refusal)
     }
 
     /// Answers what no handler will answer.
@@ -75,7 +100,7 @@ package final class HTTP2Responder {
     // MARK: The response
 
     func sendContinue() {
-        guard stream.request.expectsContinue, !stream.isRequestComplete else { return }
+        guard stream.request.expectsContinue, !stream.isRequestComplete, !announcesTooMuch else { return }
         stream.respondContinue()
         connection.stream.touch()
     }
@@ -128,7 +153,7 @@ package final class HTTP2Responder {
     func checkProgress(_ now: Int64, _ limits: ServerLimits) {
         if !stream.isRequestComplete {
             let isLate = now - bodyProgressAt > limits.bodyIdleTimeout || now - startedAt > limits.bodyTimeout
-            if isLate { return giveUp(Refusal(status: 408, reason: "the request body came too slowly")) }
+            if isLate { return refuseRequest(Refusal(status: 408, reason: "the request body came too slowly")) }
         }
         let left = stream.bufferedBytes
         if left == 0 || written - left - taken >= HTTP2Responder.leastProgress {
@@ -137,16 +162,6 @@ package final class HTTP2Responder {
         } else if now - takenAt > limits.writeTimeout {
             abandonStalled()
         }
-    }
-
-    private func giveUp(_ refusal: Refusal) {
-        if stream.isResponseStarted { return abandonStalled() }
-        if let handler {
-            self.handler = nil
-            handler.requestAborted(.clientStalled)
-            connection.server.service.recycle(handler)
-        }
-        refuse(refusal)
     }
 
     private func abandonStalled(_ reason: Abort = .clientStalled) {

@@ -171,9 +171,6 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
         let responder = HTTP2Responder(stream, self, place: responders.count)
         stream.owner = responder
         responders.append(responder)
-        if case .length(let length) = stream.request.framing, length > server.limits.bodyBytes {
-            return responder.refuse(Refusal(status: 413, reason: "the request body is too large"))
-        }
         let handler = server.service.makeHandler(origin)
         responder.handler = handler
         hasServed = true
@@ -182,6 +179,7 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
             drain()
         }
         handler.requestHead(.http2(responder))
+        responder.began()
     }
 
     package func requestRejected(_ stream: HTTP2ServerStream, status: Int, reason: StaticString) {

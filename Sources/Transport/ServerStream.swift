@@ -24,8 +24,10 @@ package enum Abort: Sendable, Equatable {
     case clientGone
     /// The client was too slow: with its body, or in taking the answer.
     case clientStalled
-    /// The client broke the protocol in mid-request.
+    /// The client broke the protocol in mid-response.
     case protocolError
+    /// The transport itself answers the request, with this status: its body is malformed, too large or too slow.
+    case refused(status: Int)
     /// We are shutting down.
     case shutdown
 }
@@ -50,6 +52,8 @@ package struct Refusal: Sendable {
     package let status: Int
     /// For the client; a short sentence.
     package let reason: StaticString
+    /// Whether a handler was told of it, by `Abort.refused`.
+    package internal(set) var isKnownToHandler = false
 
     package init(status: Int, reason: StaticString) {
         self.status = status

@@ -51,13 +51,28 @@ struct ServeCommand: ParsableCommand {
         }
         let server: ServerProcess
         do throws(StartError) {
-            server = try ServerProcess(source)
+            server = try ServerProcess(source, greeting: simulate ? greeting : nil)
         } catch {
             Terminal.error(error.text)
             throw ExitCode(error.status)
         }
         server.start()
         dispatchMain()
+    }
+
+    /// What a newcomer can paste into another terminal.
+    private var greeting: String {
+        let address = listen ?? "127.0.0.1:4000"
+        return """
+
+            Penstock serves the model "demo" from two simulated engines. In another terminal:
+
+              curl -N http://\(address)/v1/chat/completions -H 'content-type: application/json' \\
+                -d '{"model": "demo", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
+
+            Metrics: curl http://\(admin ?? "127.0.0.1:4001")/metrics      Ctrl-C ends it.
+
+            """
     }
 
     private func configurationWithoutFile() throws -> Configuration {

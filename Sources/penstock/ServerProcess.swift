@@ -22,6 +22,8 @@ struct StartError: Error {
 // Sendable: what changes is touched on `queue` alone.
 final class ServerProcess: @unchecked Sendable {
     private let source: ConfigurationSource
+    /// For a person, once it serves.
+    private let greeting: String?
     private let gateway: Gateway
     private let log: Log
     private let queue = DispatchQueue(label: "penstock.process")
@@ -31,8 +33,9 @@ final class ServerProcess: @unchecked Sendable {
     private var isEnding = false
 
     /// Reads the configuration and opens the log.
-    init(_ source: ConfigurationSource) throws(StartError) {
+    init(_ source: ConfigurationSource, greeting: String?) throws(StartError) {
         self.source = source
+        self.greeting = greeting
         let configuration: Configuration
         switch source {
         case .file(let path):
@@ -93,6 +96,7 @@ final class ServerProcess: @unchecked Sendable {
                 Terminal.error("penstock: \(error)")
                 exit(ExitStatus.unavailable)
             }
+            if let greeting { Terminal.error(greeting) }
             queue.async { self.listenToSignals() }
         }
     }

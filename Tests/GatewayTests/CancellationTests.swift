@@ -140,7 +140,7 @@ extension GatewayTests {
                 go.raise()
                 let rest = try await client.restLength()
                 #expect(rest.isWhole)
-                #expect(rest.length > 64 << 20)
+                #expect(rest.length > 63 << 20)
             }
         }
 
