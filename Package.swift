@@ -70,7 +70,8 @@ let package = Package(
         tests("OpenAITests", uses: ["OpenAI"]),
         tests("ConfigTests", uses: ["Config", "Topology"]),
         tests("TransportTests", uses: ["Transport", "Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
-        tests("EngineSimulatorTests", uses: ["EngineSimulator", "Transport", "Reactor", "HTTP", "OpenAI", "Telemetry"]),
+        tests(
+            "EngineSimulatorTests", uses: ["EngineSimulator", "Transport", "Reactor", "HTTP", "OpenAI", "Telemetry"]),
         tests(
             "GatewayTests",
             uses: ["Gateway", "Config", "Telemetry", "Topology", "Transport", "Reactor", "HTTP", "OpenAI", "TLS"]),

@@ -9,7 +9,9 @@ public import Glibc
 @inlinable package func bytesEqual(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
     guard left.count == right.count else { return false }
     return left.withUnsafeBytes { left in
-        right.withUnsafeBytes { right in left.count == 0 || memcmp(left.baseAddress!, right.baseAddress!, left.count) == 0 }
+        right.withUnsafeBytes { right in
+            left.count == 0 || memcmp(left.baseAddress!, right.baseAddress!, left.count) == 0
+        }
     }
 }
 
@@ -22,7 +24,9 @@ public import Glibc
 /// Whether `bytes` begin with those of the literal.
 @inlinable package func bytesBegin(_ bytes: Span<UInt8>, with literal: StaticString) -> Bool {
     guard bytes.count >= literal.utf8CodeUnitCount else { return false }
-    return bytes.withUnsafeBytes { literal.utf8CodeUnitCount == 0 || memcmp($0.baseAddress!, literal.utf8Start, literal.utf8CodeUnitCount) == 0 }
+    return bytes.withUnsafeBytes {
+        literal.utf8CodeUnitCount == 0 || memcmp($0.baseAddress!, literal.utf8Start, literal.utf8CodeUnitCount) == 0
+    }
 }
 
 /// Whether the shorter of the two begins the longer one.

@@ -31,7 +31,8 @@ package struct ByteQueue: ~Copyable {
     @inlinable package var span: Span<UInt8> {
         @_lifetime(borrow self)
         get {
-            let whole = UnsafeBufferPointer(start: base?.assumingMemoryBound(to: UInt8.self), count: base == nil ? 0 : tail)
+            let whole = UnsafeBufferPointer(
+                start: base?.assumingMemoryBound(to: UInt8.self), count: base == nil ? 0 : tail)
             let waiting = UnsafeBufferPointer<UInt8>(rebasing: whole[(base == nil ? 0 : head)...])
             return _overrideLifetime(Span(_unsafeElements: waiting), borrowing: self)
         }

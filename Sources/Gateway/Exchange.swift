@@ -203,7 +203,9 @@ final class Exchange: RequestHandler, ResponseHandler {
         }
         var rewrite = BodyRewrite(
             forcesUsage: provider.asksForUsage && path.operation.events == .completions && facts.isStreaming)
-        if let wanted = upstreamModel ?? (path.model == nil ? nil : model), !bodyNames(wanted) { rewrite.model = wanted }
+        if let wanted = upstreamModel ?? (path.model == nil ? nil : model), !bodyNames(wanted) {
+            rewrite.model = wanted
+        }
         relay.stripsUsage = rewrite.forcesUsage && !facts.wantsUsage
         if rewrite.leavesUnchanged(facts) { return }
         rewrittenBody.bytes.removeAll(keeping: 65536)

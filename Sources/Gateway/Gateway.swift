@@ -83,7 +83,9 @@ package actor Gateway {
         } catch {
             throw .system("\(error)")
         }
-        for plan in plans { log.write(.notice, "listening", ["address": "\(plan.address)", "tls": .flag(plan.tls != nil)]) }
+        for plan in plans {
+            log.write(.notice, "listening", ["address": "\(plan.address)", "tls": .flag(plan.tls != nil)])
+        }
         if let address = configuration.adminAddress { log.write(.notice, "admin listening", ["address": "\(address)"]) }
         metrics.configGeneration.set(generation)
         serving.becomeReady()
@@ -95,7 +97,9 @@ package actor Gateway {
         for listener in configuration.listeners {
             do throws(TLSConfigurationError) {
                 let plan = try ListenerPlan(listener, tickets: tickets, now: Int(wallClockNanos() / 1_000_000_000))
-                for warning in plan.tls?.warnings ?? [] { log.write(.warning, "certificate", ["warning": .text(warning)]) }
+                for warning in plan.tls?.warnings ?? [] {
+                    log.write(.warning, "certificate", ["warning": .text(warning)])
+                }
                 plans.append(plan)
             } catch {
                 throw .tls(error.description)
@@ -124,7 +128,9 @@ package actor Gateway {
     }
 
     private static func resolve(_ address: ListenAddress) -> SocketAddress? {
-        guard case .success(let found) = Resolver.systemLookup(address.host), var first = found.first else { return nil }
+        guard case .success(let found) = Resolver.systemLookup(address.host), var first = found.first else {
+            return nil
+        }
         first.port = address.port
         return first
     }
@@ -171,7 +177,8 @@ package actor Gateway {
         watchModels()
         metrics.configReloads[.applied].add(1, on: .control)
         metrics.configLastReloadSuccess.set(Int(wallClockNanos() / 1_000_000_000))
-        log.write(.notice, "configuration applied", ["generation": .integer(generation), "difference": "\(difference)"])
+        log.write(
+            .notice, "configuration applied", ["generation": .integer(generation), "difference": "\(difference)"])
         for item in difference.needsRestart {
             log.write(.warning, "this change needs a restart", ["setting": .text(item)])
         }

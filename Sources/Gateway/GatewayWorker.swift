@@ -60,7 +60,8 @@ final class GatewayWorker: RequestService, TimerHandler {
         workerCount = resources.workers
         shard = MetricShard(reactor: reactor.index + 1)
         transportMetrics = TransportMetrics(metrics, reactor: reactor.index + 1)
-        accessLog = resources.configuration.logging.access
+        accessLog =
+            resources.configuration.logging.access
             ? AccessLogBuffer(resources.log.writer, format: resources.log.format) : nil
         let (lag, shard) = (metrics.eventLoopLag(reactor: reactor.index + 1), shard)
         reactor.onRound = { lag.observe(nanos: Int($0), on: shard) }
@@ -152,7 +153,8 @@ final class GatewayWorker: RequestService, TimerHandler {
     /// The id of a request: the client's own if it is well-formed, else a new one.
     func takeRequestID(from head: borrowing RequestHead, into id: inout [UInt8]) {
         id.removeAll(keepingCapacity: true)
-        if let field = head.fields.first(.xRequestID), isRequestID(head.fields.bytes.span.extracting(field.valueRange)) {
+        if let field = head.fields.first(.xRequestID), isRequestID(head.fields.bytes.span.extracting(field.valueRange))
+        {
             id.append(copying: head.fields.bytes.span.extracting(field.valueRange))
         } else {
             requestIDs.append(to: &id)

@@ -54,7 +54,8 @@ private final class ModelProbe: ResponseHandler, TimerHandler {
     private static let answerLimit = 4 << 20
 
     init(
-        _ endpoint: Endpoint, _ policy: ProviderPolicy, _ worker: GatewayWorker, _ report: @escaping ModelDiscovery.Report
+        _ endpoint: Endpoint, _ policy: ProviderPolicy, _ worker: GatewayWorker,
+        _ report: @escaping ModelDiscovery.Report
     ) {
         self.endpoint = endpoint
         self.policy = policy

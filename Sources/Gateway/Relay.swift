@@ -53,7 +53,9 @@ struct Relay: ~Copyable {
         kept.removeAll(keeping: 4096)
         isCut = false
         let fields = head.fields
-        if let field = fields.first(.retryAfter) { retryAfter.append(copying: fields.bytes.span.extracting(field.valueRange)) }
+        if let field = fields.first(.retryAfter) {
+            retryAfter.append(copying: fields.bytes.span.extracting(field.valueRange))
+        }
         if let field = fields.first(.retryAfterMillis) {
             retryAfterMillis.append(copying: fields.bytes.span.extracting(field.valueRange))
         }

@@ -124,7 +124,8 @@ private final class ConnectAttempt: SocketHandler {
     private let reactor: Reactor
     private unowned let connector: Connector
 
-    init(_ descriptor: Int32, _ address: SocketAddress, _ reactor: Reactor, _ connector: Connector) throws(ReactorError) {
+    init(_ descriptor: Int32, _ address: SocketAddress, _ reactor: Reactor, _ connector: Connector) throws(ReactorError)
+    {
         self.descriptor = descriptor
         self.address = address
         self.reactor = reactor

@@ -59,7 +59,8 @@ final class ConnectionOpening: ConnectorDelegate, ByteStreamDelegate {
                 TLSEngine(client: $0, serverName: pool.settings.serverName, sessionKey: address.description)
             }
             let stream = try ByteStream(
-                descriptor, peer: address, tls: engine, meter: pool.metrics.upstreamHTTP1, on: pool.reactor, delegate: self)
+                descriptor, peer: address, tls: engine, meter: pool.metrics.upstreamHTTP1, on: pool.reactor,
+                delegate: self)
             self.stream = stream
             if engine == nil {
                 ready(stream, speaksHTTP2: pool.settings.upstreamProtocol == .http2)

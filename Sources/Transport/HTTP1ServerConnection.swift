@@ -111,7 +111,8 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         do throws(HTTP1Error) {
             guard let length = try scanner.scan(bytes, limits: server.limits.http1) else { return 0 }
             request.reset()
-            try parseRequestHead(bytes.extracting(scanner.leadingBytes..<length), limits: server.limits.http1, into: &request)
+            try parseRequestHead(
+                bytes.extracting(scanner.leadingBytes..<length), limits: server.limits.http1, into: &request)
             begin()
             return length
         } catch {

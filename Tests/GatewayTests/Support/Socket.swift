@@ -61,12 +61,21 @@ final class Socket: Sendable {
         return Socket(owning: descriptor)
     }
 
+    /// Begins to connect and does not wait for it.
+    static func beginConnecting(to port: UInt16) throws -> Socket {
+        let descriptor = try make()
+        let flags = fcntl(descriptor, F_GETFL)
+        _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
+        _ = loopback(port) { Glibc.connect(descriptor, $0, $1) }
+        return Socket(owning: descriptor)
+    }
+
     /// Listens; the kernel chooses the port if it is 0.
-    static func listen(port: UInt16 = 0) throws -> Socket {
+    static func listen(port: UInt16 = 0, backlog: Int32 = 128) throws -> Socket {
         let descriptor = try make()
         var on: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-        guard loopback(port, { bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, 128) == 0 else {
+        guard loopback(port, { bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, backlog) == 0 else {
             let code = errno
             Glibc.close(descriptor)
             throw SocketError.system("listen", code)
@@ -170,4 +179,19 @@ final class Socket: Sendable {
             $0 = true
         }
     }
+}
+
+/// A port on which connections are never established: its queue is full and nobody accepts.
+final class SilentListener: Sendable {
+    private let listener: Socket
+    private let fillers: [Socket]
+
+    init() throws {
+        listener = try Socket.listen(backlog: 0)
+        var fillers: [Socket] = []
+        for _ in 1...3 { fillers.append(try Socket.beginConnecting(to: listener.port)) }
+        self.fillers = fillers
+    }
+
+    var port: UInt16 { listener.port }
 }
