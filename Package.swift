@@ -54,10 +54,10 @@ let package = Package(
         unsafeRoom("Config", uses: ["Topology", "CYAML"]),
         unsafeRoom("Transport", uses: ["Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
         room("EngineSimulator", uses: ["Transport", "Reactor", "HTTP", "OpenAI", "Telemetry"]),
-        room("Gateway", uses: ["Transport", "Reactor", "TLS", "HTTP", "OpenAI", "Config", "Topology", "Telemetry"]),
+        room("Gateway", uses: ["Transport", "Reactor", "TLS", "HTTP", "HTTP2", "OpenAI", "Config", "Topology", "Telemetry"]),
         .executableTarget(
             name: "penstock",
-            dependencies: ["Gateway", "EngineSimulator", "Config", "Topology", "Telemetry", argumentParser],
+            dependencies: ["Gateway", "EngineSimulator", "Config", "Topology", "Telemetry", "Reactor", argumentParser],
             swiftSettings: houseSettings),
 
         tests("BytesTests", uses: []),
@@ -69,11 +69,12 @@ let package = Package(
         tests("HTTP2Tests", uses: ["HTTP2", "HTTP", "CNghttp2"]),
         tests("OpenAITests", uses: ["OpenAI"]),
         tests("ConfigTests", uses: ["Config", "Topology"]),
-        tests("TransportTests", uses: ["Transport", "Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
+        tests("TransportTests", uses: ["CLinux", "Transport", "Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
         tests(
-            "EngineSimulatorTests", uses: ["EngineSimulator", "Transport", "Reactor", "HTTP", "OpenAI", "Telemetry"]),
+            "EngineSimulatorTests",
+            uses: ["EngineSimulator", "Transport", "Reactor", "HTTP", "HTTP2", "OpenAI", "Telemetry"]),
         tests(
             "GatewayTests",
-            uses: ["Gateway", "Config", "Telemetry", "Topology", "Transport", "Reactor", "HTTP", "OpenAI", "TLS"]),
+            uses: ["CLinux", "Gateway", "Config", "Telemetry", "Topology", "Transport", "Reactor", "HTTP", "OpenAI", "TLS"]),
     ]
 )

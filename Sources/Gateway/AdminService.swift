@@ -12,12 +12,18 @@ final class AdminService: RequestService {
     let metrics: GatewayMetrics
     let serving: ServingStatus
     /// Path of the scrape; empty if metrics are off.
-    var metricsPath: [UInt8]
+    private(set) var metricsPath: [UInt8]
 
-    init(metrics: GatewayMetrics, serving: ServingStatus, metricsPath: [UInt8]) {
+    init(metrics: GatewayMetrics, serving: ServingStatus, _ settings: Configuration.Metrics) {
         self.metrics = metrics
         self.serving = serving
-        self.metricsPath = metricsPath
+        metricsPath = []
+        update(settings)
+    }
+
+    /// Serves metrics where another configuration wants them.
+    func update(_ settings: Configuration.Metrics) {
+        metricsPath = settings.enabled ? Array(settings.path.utf8) : []
     }
 
     func makeHandler(_ origin: Origin) -> any RequestHandler { AdminExchange(self) }
@@ -38,8 +44,7 @@ extension AdminService {
         _ descriptor: Int32, _ worker: GatewayWorker, _ settings: Configuration.Metrics
     ) throws(ReactorError) -> HTTPServer {
         let service = AdminService(
-            metrics: worker.metrics, serving: worker.serving,
-            metricsPath: settings.enabled ? Array(settings.path.utf8) : [])
+            metrics: worker.metrics, serving: worker.serving, settings)
         let server = HTTPServer(
             limits: ServerLimits(), protocols: [.http1, .http2], tls: nil, service: service,
             metrics: worker.transportMetrics, on: worker.reactor)

@@ -90,7 +90,8 @@ final class Exchange: RequestHandler, ResponseHandler {
         switch APITarget.classify(APIMethod(request.method), target.span) {
         case .operation(let path):
             self.path = path
-            if path.operation.isForwarded { awaitBody(path, request) } else { answerOurselves(path, target) }
+            // What we answer ourselves waits for the end of the request, as there is no body to spare.
+            if path.operation.isForwarded { awaitBody(path, request) }
         case .notFound(let dialect):
             flags.insert(.noRoute)
             fail(.unknownPath(target.span), dialect)
@@ -141,11 +142,13 @@ final class Exchange: RequestHandler, ResponseHandler {
     }
 
     func requestBody(_ bytes: Span<UInt8>) {
+        guard path?.operation.isForwarded == true else { return }
         body.bytes.append(bytes)
     }
 
     func requestEnd() {
         guard phase == .receiving, let path, let stream else { return }
+        guard path.operation.isForwarded else { return answerOurselves(path, stream.request.target) }
         relay.bytesIn = body.bytes.count
         // From here on the exchange keeps to one state, even if another is published while it runs.
         state = worker.state

@@ -1,6 +1,7 @@
 internal import Bytes
 package import Config
 internal import Dispatch
+internal import HTTP2
 internal import Reactor
 package import Telemetry
 internal import TLS
@@ -60,6 +61,11 @@ package actor Gateway {
         } catch {
             throw .tls(error.description)
         }
+    }
+
+    /// The libraries the data path stands on, for `--version`.
+    package static var libraryVersions: String {
+        "nghttp2 \(nghttp2Version()), OpenSSL \(openSSLVersion())"
     }
 
     // MARK: Start
@@ -141,8 +147,8 @@ package actor Gateway {
         let resources = WorkerResources(
             state: state, metrics: metrics, serving: serving, log: log, configuration: configuration,
             workers: workerCount)
-        let report: ModelDiscovery.Report = { [weak self] endpoint, models in
-            Task { await self?.found(models, at: endpoint) }
+        let report: ModelDiscovery.Report = { [weak self] endpoint, finding in
+            Task { await self?.learned(finding, of: endpoint) }
         }
         return try Reactor.launch(index: index) { reactor in
             let worker = GatewayWorker(reactor, resources)
@@ -172,7 +178,7 @@ package actor Gateway {
         let state = try makeState(next)
         configuration = next
         let workers = workerCount
-        for host in hosts { host.submit { $0.update(plans, workers: workers) } }
+        for host in hosts { host.submit { $0.update(plans, next.metrics, workers: workers) } }
         publish(state)
         watchModels()
         metrics.configReloads[.applied].add(1, on: .control)
@@ -234,6 +240,19 @@ package actor Gateway {
             }
         }
         hosts.first?.submit { [endpoints, policies] host in host.discovery?.watch(endpoints, policies) }
+    }
+
+    /// What is new about an endpoint whose models are asked for.
+    private func learned(_ finding: ModelDiscovery.Finding, of endpoint: Endpoint) {
+        let address = LogValue.text(endpoint.address.description)
+        switch finding {
+        case .models(let names): found(names, at: endpoint)
+        case .refused(let status):
+            let fields: LogFields = ["endpoint": address, "status": .integer(status)]
+            log.write(.warning, "endpoint does not list its models", fields)
+        case .silent(let reason):
+            log.write(.debug, "endpoint does not answer", ["endpoint": address, "reason": .text(reason)])
+        }
     }
 
     /// What an endpoint lists. A model that it served once stays known, unless it lists others now and no longer this.

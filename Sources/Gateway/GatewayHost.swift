@@ -31,8 +31,9 @@ final class GatewayHost {
         servers.append(Server(address: plan.address, http: server))
     }
 
-    /// Goes over to other limits and certificates, for new connections.
-    func update(_ plans: [ListenerPlan], workers: Int) {
+    /// Goes over to other limits and certificates, for new connections, and another path of the metrics.
+    func update(_ plans: [ListenerPlan], _ settings: Configuration.Metrics, workers: Int) {
+        (admin?.service as? AdminService)?.update(settings)
         for server in servers {
             guard let plan = plans.first(where: { $0.address == server.address }) else { continue }
             server.http.update(limits: ServerLimits(plan.limits, workers: workers), tls: plan.tls)
@@ -55,6 +56,7 @@ final class GatewayHost {
         for server in servers { server.http.closeAll() }
         admin?.drain()
         admin?.closeAll()
+        worker.closeEndpoints()
     }
 
     /// Connections of clients.

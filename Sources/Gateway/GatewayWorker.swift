@@ -105,6 +105,11 @@ final class GatewayWorker: RequestService, TimerHandler {
         return EndpointConnections(settings, resolver: resolver, metrics: transportMetrics, on: reactor)
     }
 
+    /// Closes what is open to endpoints, at the end.
+    func closeEndpoints() {
+        for connections in endpoints { connections.close() }
+    }
+
     /// Whose turn it is in a pool: the place among its endpoints, modulo their number.
     func takeTurn(inPool slot: Int) -> Int {
         let turn = nextInPool[slot]

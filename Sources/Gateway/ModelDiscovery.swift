@@ -10,8 +10,17 @@ internal import Transport
 ///
 /// An engine that does not answer is asked every two seconds, so that it is found soon after it has come up.
 final class ModelDiscovery {
-    /// Is told what an endpoint lists; on the reactor.
-    typealias Report = @Sendable (Endpoint, [String]) -> Void
+    /// What came of asking an endpoint.
+    enum Finding: Sendable, Equatable {
+        case models([String])
+        /// It answers, but not with a list of models.
+        case refused(status: Int)
+        /// It does not answer.
+        case silent(String)
+    }
+
+    /// Is told what is new about an endpoint; on the reactor.
+    typealias Report = @Sendable (Endpoint, Finding) -> Void
 
     private let worker: GatewayWorker
     private let report: Report
@@ -45,6 +54,8 @@ private final class ModelProbe: ResponseHandler, TimerHandler {
     private let call = UpstreamCall()
     private var answer = ByteQueue()
     private var isAnswerGood = false
+    private var status = 0
+    private var lastFinding: ModelDiscovery.Finding?
     private var timer: TimerToken?
     private var isStopped = false
 
@@ -96,7 +107,10 @@ private final class ModelProbe: ResponseHandler, TimerHandler {
         start()
     }
 
-    func responseHead(_ head: borrowing ResponseHead) { isAnswerGood = head.status == 200 }
+    func responseHead(_ head: borrowing ResponseHead) {
+        status = head.status
+        isAnswerGood = head.status == 200
+    }
 
     func responseBody(_ bytes: Span<UInt8>) {
         if answer.count + bytes.count > ModelProbe.answerLimit { isAnswerGood = false }
@@ -104,16 +118,21 @@ private final class ModelProbe: ResponseHandler, TimerHandler {
     }
 
     func responseEnd() {
-        guard isAnswerGood, let names = ModelList.readNames(answer.span) else { return again(found: false) }
-        report(endpoint, names.compactMap { String(validating: $0, as: UTF8.self) })
-        again(found: !names.isEmpty)
+        guard isAnswerGood, let names = ModelList.readNames(answer.span) else {
+            return again(.refused(status: status))
+        }
+        again(.models(names.compactMap { String(validating: $0, as: UTF8.self) }))
     }
 
-    func responseFailed(_ failure: UpstreamFailure) { again(found: false) }
+    func responseFailed(_ failure: UpstreamFailure) { again(.silent(failure.detail)) }
 
-    private func again(found: Bool) {
+    private func again(_ finding: ModelDiscovery.Finding) {
         guard !isStopped else { return }
-        let interval = found ? ModelProbe.intervalKnown : ModelProbe.intervalUnknown
+        if finding != lastFinding { report(endpoint, finding) }
+        lastFinding = finding
+        var isFound = false
+        if case .models(let names) = finding { isFound = !names.isEmpty }
+        let interval = isFound ? ModelProbe.intervalKnown : ModelProbe.intervalUnknown
         timer = reactor.schedule(self, at: reactor.now + interval)
     }
 }

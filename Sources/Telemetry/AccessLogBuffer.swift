@@ -5,7 +5,7 @@ internal import Bytes
 /// Belongs to its reactor, which calls `handOver` on a tick, so that lines do not lie here for long, and when it ends.
 package final class AccessLogBuffer {
     /// Lines are handed over when that many bytes wait: crossing to another queue costs more than a line.
-    private static let batchBytes = 192 * 1024
+    internal static let batchBytes = 192 * 1024
 
     private let writer: LogWriter
     private var log: AccessLog

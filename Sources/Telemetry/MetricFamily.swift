@@ -149,6 +149,16 @@ package final class MetricFamily: Sendable {
         live.withLock { live in live.series + (live.overflow.map { [$0] } ?? []) }
     }
 
+    /// Whether the exposition shows this series of the family: not once it is retired.
+    internal func lists(_ series: MetricSeries) -> Bool {
+        live.withLock { live in
+            series === live.overflow || live.byLabels[series.labels].map { live.series[$0] === series } ?? false
+        }
+    }
+
+    /// A series that no exposition shows, for the last that is counted of what is retired.
+    internal func unlisted(_ values: [String]) -> MetricSeries { make(values, render(values), false) }
+
     private func overflow(_ live: inout Live) -> MetricSeries {
         if let overflow = live.overflow { return overflow }
         let values = [String](repeating: "_other", count: declaration.labels.count)

@@ -23,6 +23,7 @@ package final class RouteMetrics {
     private var codes: [(status: Int, counter: CounterHandle)] = []
     private var attempts: [CounterHandle?] = Array(repeating: nil, count: AttemptResult.allCases.count)
     private var upstreamInFlight: GaugeHandle?
+    private var ofAttempts: MetricSeries?
 
     fileprivate init(_ metrics: GatewayMetrics, _ shard: MetricShard, _ labels: [String]) {
         self.metrics = metrics
@@ -96,16 +97,24 @@ package final class RouteMetrics {
         for entry in codes where entry.status == status { return entry.counter }
         // Engines may answer with any number: the table must not grow with their fancy.
         if codes.count >= 64 { codes.removeAll() }
-        let series = metrics.requests.series(labels + [codeLabel(of: status)])
+        let values = labels + [codeLabel(of: status)]
+        let series = isRetired ? metrics.requests.unlisted(values) : metrics.requests.series(values)
         if !kept.contains(where: { $0 === series }) { kept.append(series) }
         codes.append((status, series.counter))
         return series.counter
     }
 
     private func keep(_ family: MetricFamily, _ values: [String]) -> MetricSeries {
-        let series = family.series(values)
+        let series = isRetired ? family.unlisted(values) : family.series(values)
+        if family === metrics.upstreamRequestsInFlight { ofAttempts = series }
         kept.append(series)
         return series
+    }
+
+    /// Whether pool or endpoint were retired while a request was there: what it counts last must not bring them back.
+    private var isRetired: Bool {
+        if let ofAttempts, !metrics.upstreamRequestsInFlight.lists(ofAttempts) { return true }
+        return kept.first.map { !metrics.requestDuration.lists($0) } ?? false
     }
 }
 

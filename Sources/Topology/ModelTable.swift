@@ -58,11 +58,15 @@ package struct ModelTable: Sendable {
         var size = 16
         while size < entries.count * 2 { size *= 2 }
         var slots = [Int32](repeating: -1, count: size)
+        var exactNames: [[UInt8]] = []
         for (index, entry) in entries.enumerated() {
             var slot = ModelTable.hash(entry.name.span) & (size - 1)
             while slots[slot] >= 0, entries[Int(slots[slot])].name != entry.name { slot = (slot + 1) & (size - 1) }
-            if slots[slot] < 0 { slots[slot] = Int32(index) }
+            guard slots[slot] < 0 else { continue }
+            slots[slot] = Int32(index)
+            exactNames.append(entry.name)
         }
+        self.exactNames = exactNames
         self.entries = entries
         self.slots = slots
         // Stable: among equally specific ones the first declared stays first.
@@ -91,8 +95,8 @@ package struct ModelTable: Sendable {
         return nil
     }
 
-    /// Every exact name and alias, for lists and suggestions.
-    package var exactNames: [[UInt8]] { entries.map(\.name) }
+    /// Every exact name and alias once, for lists and suggestions.
+    package let exactNames: [[UInt8]]
 
     /// FNV-1a. The names are the operator's, so that collisions cannot be crafted by a client.
     private static func hash(_ name: Span<UInt8>) -> Int {

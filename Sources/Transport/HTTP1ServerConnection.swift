@@ -261,7 +261,7 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         if phase != .complete, restOfBody > HTTP1ServerConnection.discardLimit { closesAfterResponse = true }
         // Nobody knows whether a client that was not asked for its body sends it.
         if request.expectsContinue, !isContinued, phase != .complete { closesAfterResponse = true }
-        if isDraining { closesAfterResponse = true }
+        if isDraining || server.isDraining { closesAfterResponse = true }
         var head = head
         if request.version == .http10 {
             closesAfterResponse = true
@@ -292,7 +292,8 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         if responseFraming == .chunked, request.method != .head { HTTP1Writer.lastChunk(into: &stream.output) }
         response = .done
         stream.touch()
-        if closesAfterResponse {
+        // The drain may have begun after the head was sent.
+        if closesAfterResponse || isDraining {
             closeAfterAnswer()
         } else if phase == .complete {
             nextRequest()

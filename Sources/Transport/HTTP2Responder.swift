@@ -150,8 +150,8 @@ package final class HTTP2Responder {
     }
 
     /// Resets the stream if its client neither sends nor takes what it should.
-    func checkProgress(_ now: Int64, _ limits: ServerLimits) {
-        if !stream.isRequestComplete {
+    func checkProgress(_ now: Int64, _ limits: ServerLimits, isReading: Bool) {
+        if !stream.isRequestComplete, isReading {
             let isLate = now - bodyProgressAt > limits.bodyIdleTimeout || now - startedAt > limits.bodyTimeout
             if isLate { return refuseRequest(Refusal(status: 408, reason: "the request body came too slowly")) }
         }

@@ -19,6 +19,7 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
     private var goAwayAt = Int64.max
     private var isClosed = false
     private var hasServed = false
+    private var owesRead = false
     private var drainsAfterRequest = false
 
     /// How often the timeouts of streams and header blocks are looked at.
@@ -46,6 +47,7 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
 
     package func received(_ bytes: Span<UInt8>) {
         guard !isClosed else { return }
+        owesRead = false
         let verdict = session.receive(bytes, now: stream.reactor.now)
         stream.touch()
         if !verdict.isOK { obey(verdict) }
@@ -54,8 +56,9 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
     package func prepareOutput() -> Bool {
         guard !isClosed else { return false }
         if stream.unsent >= ByteStream.highWater {
-            // A peer that does not read what it asks for is not read either, until it does.
-            stream.pauseReading()
+            // A peer that does not read what it asks for is not read either, until it does: then once at least, for a
+            // producer may fill the output again at once.
+            if !owesRead { stream.pauseReading() }
             return false
         }
         // Taken out while it is filled, for streams that end call back.
@@ -107,6 +110,7 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
 
     package func established() {}
     package func drained() {
+        if stream.isReadingPaused { owesRead = true }
         stream.resumeReading()
         stream.touch()
     }
@@ -120,11 +124,15 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
             session.goAway()
             stream.touch()
         }
-        if let since = session.headerBlockOpenSince, now - since >= limits.headerTimeout { return cut(.headerTimeout) }
+        // What a client has not sent is held against it only while we read.
+        let isReading = !stream.isReadingPaused
+        if isReading, let since = session.headerBlockOpenSince, now - since >= limits.headerTimeout {
+            return cut(.headerTimeout)
+        }
         let isUnready = !session.isPrefaceComplete || !session.settingsAcknowledged
-        if isUnready, now - openedAt >= limits.headerTimeout { return cut(.headerTimeout) }
+        if isReading, isUnready, now - openedAt >= limits.headerTimeout { return cut(.headerTimeout) }
         if session.isIdle, now - idleSince >= limits.idleTimeout { return cut(.idleTimeout) }
-        for responder in responders { responder.checkProgress(now, limits) }
+        for responder in responders { responder.checkProgress(now, limits, isReading: isReading) }
     }
 
     private func cut(_ reason: CutReason) {
@@ -228,7 +236,7 @@ extension HTTP2Limits {
         headerFields = limits.http1.headFields
         targetBytes = limits.http1.requestLineBytes
         // A stalled stream holds this much, what one read adds, and what the queue grew by.
-        outputHighWater = 32 * 1024
+        outputHighWater = 24 * 1024
         outputLowWater = 8 * 1024
     }
 }

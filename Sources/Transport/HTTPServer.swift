@@ -25,7 +25,8 @@ package final class HTTPServer: AcceptorDelegate {
     private var acceptor: Acceptor?
     private var connections: [(any ServerConnection)?] = []
     private var freePlaces: [Int] = []
-    private var isDraining = false
+    /// Whether clients are told to go elsewhere.
+    private(set) var isDraining = false
     private var dateValue: [UInt8] = []
     private var dateMadeAt: Int64 = 0
 

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Gateway
 
 /// The command line.
 struct PenstockCommand: ParsableCommand {
@@ -20,6 +21,6 @@ struct PenstockCommand: ParsableCommand {
             Applications set base_url to http://HOST:4000/v1; operators and Prometheus ask \
             http://127.0.0.1:4001/metrics, /healthz and /readyz.
             """,
-        version: penstockVersion,
+        version: "penstock \(penstockVersion) (\(Gateway.libraryVersions))",
         subcommands: [ServeCommand.self, CheckCommand.self, SimulateEngineCommand.self])
 }

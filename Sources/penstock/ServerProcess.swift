@@ -89,6 +89,11 @@ final class ServerProcess: @unchecked Sendable {
             let urls = configuration.pools.flatMap(\.endpoints).map(\.address.description).joined(separator: " ")
             log.write(.notice, "looking for engines on this machine", ["asked": .text(urls)])
         }
+        // Before anything is served, so that no signal and no change of a file falls into a gap.
+        queue.sync {
+            listenToSignals()
+            watchFiles()
+        }
         Task {
             do throws(GatewayError) {
                 try await gateway.start()
@@ -97,7 +102,6 @@ final class ServerProcess: @unchecked Sendable {
                 exit(ExitStatus.unavailable)
             }
             if let greeting { Terminal.error(greeting) }
-            queue.async { self.listenToSignals() }
         }
     }
 
@@ -106,6 +110,9 @@ final class ServerProcess: @unchecked Sendable {
         on(SIGINT) { $0.end() }
         on(SIGUSR1) { $0.log.writer.reopen { _ in } }
         on(SIGHUP) { $0.reload() }
+    }
+
+    private func watchFiles() {
         guard case .file(let path) = source, let initial else { return }
         do throws(FileReadError) {
             watcher = try FileWatcher(paths: [path] + initial.files, queue: queue) { self.reload() }

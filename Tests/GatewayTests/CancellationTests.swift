@@ -100,6 +100,41 @@ extension GatewayTests {
             #expect(lines.exchanges.contains { $0.contains(#""status":499"#) && $0.contains(#""aborted_by":"client""#) })
         }
 
+        @Test("a client that leaves while a connection is made is settled at once")
+        func whileConnecting() async throws {
+            let silent = try SilentListener()
+            let models = "models: [{name: m, endpoints: [\"http://127.0.0.1:\(silent.port)\"]}]"
+            try await withGateway(models) { gateway in
+                let client = try HTTP2Client(port: gateway.port)
+                let stream = try client.post("/v1/chat/completions", Streams.request)
+                var inFlight = 0.0
+                while inFlight == 0 { inFlight = try await gateway.metrics().sum("penstock_requests_in_flight") }
+                try client.reset(stream)
+                // Read in order, after the reset.
+                try client.post("/v1/unknown/", "{}")
+                while try await client.frame().stream != 3 {}
+                try await Cancellation.expectSettled(gateway)
+            }
+        }
+
+        @Test("a client that leaves while an error is gathered is settled at once")
+        func whileGathering() async throws {
+            let (reached, closed) = (Signal(), Signal())
+            try await withEngine({ exchange in
+                try exchange.write("HTTP/1.1 500 No\r\ncontent-length: 100\r\n\r\n{")
+                reached.raise()
+                try exchange.waitForClose()
+                closed.raise()
+            }) { gateway, _ in
+                let client = try gateway.client()
+                try await client.send("POST", "/v1/chat/completions", body: Array(Streams.request.utf8))
+                try await reached.happened()
+                client.close()
+                try await closed.happened()
+                try await Cancellation.expectSettled(gateway)
+            }
+        }
+
         @Test("after a cancelled request the endpoint serves the next")
         func nextRequest() async throws {
             let (reached, closed) = (Signal(), Signal())

@@ -1,4 +1,5 @@
 import Config
+import Gateway
 import Synchronization
 import Testing
 import Topology
@@ -15,12 +16,9 @@ extension GatewayTests {
             }
         }
 
+        /// Waits until the gateway serves these models. Engines that answer are asked every ten seconds.
         private static func wait(for names: Set<String>, at gateway: RunningGateway) async throws {
-            // Bounded by the time limit of the suite; each turn is a round trip.
-            while true {
-                let text = try await gateway.get("/v1/models").text
-                if Set(text.components(between: #""id":""#, and: "\"")) == names { return }
-            }
+            while Set(await gateway.gateway.modelNames) != names { try await Task.sleep(for: .milliseconds(10)) }
         }
 
         private static func configuration(_ ports: [UInt16]) throws -> Configuration {

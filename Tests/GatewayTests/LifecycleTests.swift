@@ -148,6 +148,36 @@ extension GatewayTests {
             #expect(throws: SocketError.self) { try running.admin() }
         }
 
+        @Test("over HTTP/2 a running stream finishes after GOAWAY, then the gateway closes the connection")
+        func drainHTTP2() async throws {
+            let (reached, go) = (Signal(), Signal())
+            let upstream = try FakeUpstream(Lifecycle.stream(reached, go))
+            defer { upstream.stop() }
+            let running = try await RunningGateway.start(
+                Lifecycle.models(["a": upstream]),
+                preamble: """
+                    listeners: [{address: "127.0.0.1:0"}]
+                    admin: {address: "127.0.0.1:0"}
+
+                    """)
+            let idle = try HTTP2Client(port: running.port)
+            try idle.post("/v1/unknown/", "{}")
+            _ = try await idle.answers(1)
+            let client = try HTTP2Client(port: running.port)
+            try client.post("/v1/completions", #"{"model":"a","stream":true}"#)
+            try await reached.happened()
+            async let lines = running.stop()
+            while try await client.frame().type != HTTP2Client.Frame.goAway {}
+            go.raise()
+            let answer = try await client.answers(1)
+            #expect(answer.first?.reset == nil && answer.first?.text.hasSuffix("data: [DONE]\n\n") == true)
+            // Both connections are ended by the gateway alone, long before the timeout of 30 seconds.
+            for client in [client, idle] {
+                await #expect(throws: SocketError.ended) { while true { _ = try await client.frame() } }
+            }
+            #expect(try await lines.exchanges.count == 2)
+        }
+
         @Test("during the shutdown delay new connections are served, and told to go")
         func shutdownDelay() async throws {
             let upstream = try FakeUpstream()

@@ -83,7 +83,7 @@ extension GatewayTests {
                 let client = try gateway.admin()
                 let text = try await client.get("/metrics")
                 #expect(text["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
-                #expect(text.text.contains("# TYPE penstock_requests_total counter\n"))
+                #expect(text.text.contains("# TYPE penstock_connections gauge\n"))
                 let open = try await client.get("/metrics", ["accept: application/openmetrics-text; version=1.0.0"])
                 #expect(open["content-type"]?.hasPrefix("application/openmetrics-text") == true)
                 #expect(open.text.hasSuffix("# EOF\n"))

@@ -48,6 +48,7 @@ enum TestCertificate {
         defer { BIO_free(memory) }
         precondition(write(memory) == 1, "not written")
         var bytes = [UInt8](repeating: 0, count: 65536)
-        return Array(bytes.prefix(Int(BIO_read(memory, &bytes, CInt(65536)))))
+        let count = BIO_read(memory, &bytes, CInt(bytes.count))
+        return Array(bytes.prefix(Int(count)))
     }
 }

@@ -1,0 +1,414 @@
+import Bytes
+import Glibc
+import HTTP
+import Reactor
+import TLS
+import Testing
+import Transport
+
+@Suite("HTTP/1.1 client connection", .timeLimit(.minutes(1)))
+struct HTTP1ClientTests {
+    private func timeouts(_ change: @escaping (inout UpstreamTimeouts) -> Void) -> (inout EndpointSettings) -> Void {
+        { change(&$0.timeouts) }
+    }
+
+    @Test("a request arrives as it was made, and the answer as it was sent, however it is framed and cut")
+    func exchange() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let body = Array("the body".utf8)
+        let first = pool.start("/v1/x?y", method: .post, body: body)
+        let peer = try upstream.accept()
+        #expect(peer.request() == "POST /v1/x?y HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\n")
+        #expect(peer.take(8) == body)
+        let text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n3;x\r\ntwo\r\n0\r\n\r\n"
+        for byte in Array(text.utf8) { peer.send([byte]) }
+        #expect(pool.finish(first) == ["head 200", "end"])
+        #expect(pool.run { first.text } == "onetwo")
+        let second = pool.start()
+        peer.serve("three")
+        pool.finish(second)
+        #expect(pool.run { second.text } == "three" && second.call.usedIdleConnection)
+        let third = pool.start()
+        peer.request()
+        peer.send("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nuntil")
+        peer.send(" the end")
+        peer.close()
+        #expect(pool.finish(third) == ["head 200", "end"])
+        #expect(pool.run { third.text } == "until the end")
+        #expect(upstream.isAlone)
+        pool.stop()
+    }
+
+    @Test("bodies without content: 204, 304, HEAD, length zero")
+    func noBody() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        var peer: Client?
+        for (method, head) in [
+            (HTTP.Method.get, "204 No Content\r\n"), (.get, "304 Not Modified\r\ncontent-length: 5\r\n"),
+            (.head, "200 OK\r\ncontent-length: 5\r\n"), (.get, "200 OK\r\ncontent-length: 0\r\n"),
+        ] {
+            let call = pool.start(method: method)
+            let connection = try peer ?? upstream.accept()
+            peer = connection
+            connection.request()
+            connection.send("HTTP/1.1 \(head)\r\n")
+            #expect(pool.finish(call).last == "end")
+            #expect(pool.run { call.body.isEmpty })
+        }
+        #expect(upstream.isAlone)
+        pool.stop()
+    }
+
+    @Test("a large request and a large answer come whole, also through TLS", arguments: [false, true])
+    func large(_ isSecure: Bool) throws {
+        let contexts = try TestCertificate.contexts([.http1])
+        let upstream = try FakeUpstream(tls: isSecure ? contexts.server : nil)
+        let pool = try TestPool(port: upstream.port) { if isSecure { $0.tls = contexts.client } }
+        let body = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 &* 13) }
+        let call = pool.start("/", method: .post, body: body)
+        let peer = try upstream.accept()
+        peer.request()
+        let got = peer.take(body.count)
+        #expect(got == body)
+        #expect(pool.run { call.call.isRequestSent })
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: \(body.count)\r\n\r\n")
+        peer.send(got)
+        pool.finish(call)
+        #expect(pool.run { call.body } == body)
+        pool.stop()
+    }
+
+    enum Death: CaseIterable { case close, reset, tlsWithoutFarewell }
+
+    @Test("a connection that dies as it is used again is tried once more on a fresh one", arguments: Death.allCases)
+    func stale(_ death: Death) throws {
+        let contexts = try TestCertificate.contexts([.http1])
+        let upstream = try FakeUpstream(tls: death == .tlsWithoutFarewell ? contexts.server : nil)
+        let pool = try TestPool(port: upstream.port) { if death == .tlsWithoutFarewell { $0.tls = contexts.client } }
+        let first = pool.start()
+        let peer = try upstream.accept()
+        peer.serve()
+        pool.finish(first)
+        let second = pool.start("/again")
+        #expect(peer.request().hasPrefix("GET /again"))
+        if death == .reset { peer.reset() } else { peer.close() }
+        let fresh = try upstream.accept()
+        #expect(fresh.request().hasPrefix("GET /again"))
+        fresh.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        #expect(pool.finish(second) == ["head 200", "end"])
+        #expect(pool.run { !second.call.usedIdleConnection })
+        pool.stop()
+    }
+
+    @Test("a fresh connection that dies before the answer fails the call, which is not tried again")
+    func freshDies() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let first = pool.start()
+        let peer = try upstream.accept()
+        peer.serve()
+        pool.finish(first)
+        let second = pool.start()
+        peer.request()
+        peer.close()
+        let fresh = try upstream.accept()
+        fresh.request()
+        fresh.close()
+        #expect(pool.finish(second) == ["failed reset"])
+        let third = pool.start()
+        let other = try upstream.accept()
+        other.request()
+        other.reset()
+        #expect(pool.finish(third) == ["failed reset"])
+        #expect(upstream.isAlone)
+        pool.stop()
+    }
+
+    @Test("a reused connection that dies after the first byte of an answer is not tried again", arguments: [true, false])
+    func diesAfterHead(_ hasWholeHead: Bool) throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let first = pool.start()
+        let peer = try upstream.accept()
+        peer.serve()
+        pool.finish(first)
+        let second = pool.start()
+        peer.request()
+        peer.send(hasWholeHead ? "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234" : "HTTP/1.1 20")
+        peer.close()
+        #expect(pool.finish(second).last == (hasWholeHead ? "failed broken" : "failed reset"))
+        #expect(upstream.isAlone)
+        pool.stop()
+    }
+
+    @Test("an idle connection that the upstream closes is dropped without a call's knowing")
+    func idleClosed() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let first = pool.start()
+        let peer = try upstream.accept()
+        peer.serve()
+        pool.finish(first)
+        #expect(pool.connectionCount == 1)
+        peer.close()
+        pool.reactor.wait(for: "the close") { _ in pool.connections.connectionCount == 0 }
+        let second = pool.start()
+        try upstream.accept().serve()
+        #expect(pool.finish(second) == ["head 200", "end"])
+        pool.stop()
+    }
+
+    @Test("bytes on an idle connection, and bytes after an answer, end it")
+    func unsolicited() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let first = pool.start()
+        let peer = try upstream.accept()
+        peer.serve()
+        pool.finish(first)
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwrong")
+        #expect(peer.isClosedByPeer)
+        let second = pool.start()
+        let other = try upstream.accept()
+        other.request()
+        other.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n")
+        pool.finish(second)
+        #expect(pool.run { second.text } == "ok")
+        #expect(other.isClosedByPeer)
+        pool.stop()
+    }
+
+    @Test("cancelling closes the connection at once, whatever the call waits for", arguments: 0..<4)
+    func cancel(_ stage: Int) throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let call = pool.start()
+        let peer = try upstream.accept()
+        peer.request()
+        if stage >= 1 {
+            peer.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01")
+            pool.reactor.wait(for: "two bytes") { _ in call.body.count == 2 }
+        }
+        if stage == 2 { pool.run { call.call.pause() } }
+        if stage == 3 { pool.reactor.run { _ in call.onBody = { $0.call.cancel() } } }
+        if stage == 3 { peer.send("2345") } else { pool.run { call.call.cancel() } }
+        #expect(peer.isClosedByPeer)
+        #expect(pool.run { !call.call.isActive && !call.isDone })
+        #expect(pool.connectionCount == 0)
+        pool.stop()
+    }
+
+    @Test("cancelling in responseHead and starting the same call again works")
+    func retryFromHead() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let call = pool.start { call in
+            call.onHead = {
+                guard $0.status == 503 else { return }
+                $0.call.cancel()
+                pool.connections.start($0.call)
+            }
+        }
+        let peer = try upstream.accept()
+        peer.request()
+        peer.send("HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy")
+        try upstream.accept().serve()
+        #expect(pool.finish(call) == ["head 503", "head 200", "end"])
+        #expect(pool.run { call.text } == "ok")
+        pool.stop()
+    }
+
+    @Test("a consumer that pauses stops the upstream; what was sent comes whole when it goes on", arguments: [0, 1, 2])
+    func backPressure(_ framing: Int) throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let call = pool.start { $0.onBody = { $0.call.pause() } }
+        let peer = try upstream.accept()
+        peer.request()
+        let total = 30_000_000
+        let bytes = [UInt8](repeating: 120, count: total)
+        switch framing {
+        case 0: peer.send("HTTP/1.1 200 OK\r\ncontent-length: \(total)\r\n\r\n")
+        case 1: peer.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\(String(total, radix: 16))\r\n")
+        default: peer.send("HTTP/1.1 200 OK\r\n\r\n")
+        }
+        var sent = 0
+        pool.reactor.wait(for: "the upstream to be stopped") { _ in
+            let count = peer.sendAvailable(Array(bytes[sent..<min(sent + 1_000_000, total)]))
+            sent += count
+            return count == 0
+        }
+        #expect(sent < total)
+        #expect(pool.run { call.body.count } <= 65536)
+        // Ends while the consumer still waits.
+        if framing == 2 {
+            peer.close()
+            pool.run { }
+            #expect(pool.run { !call.isDone })
+        }
+        pool.reactor.run { _ in
+            call.onBody = { _ in }
+            call.call.resume()
+        }
+        if framing == 2 {
+            #expect(pool.finish(call) == ["head 200", "end"])
+            #expect(pool.run { call.body.count } == sent)
+        } else {
+            peer.send(Array(bytes[sent...]))
+            if framing == 1 { peer.send("\r\n0\r\n\r\n") }
+            #expect(pool.finish(call) == ["head 200", "end"])
+            #expect(pool.run { call.body.count } == total)
+        }
+        pool.stop()
+    }
+
+    @Test("a call that pauses on its last bytes leaves a connection that reads")
+    func pausedAtEnd() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let first = pool.start { $0.onBody = { $0.call.pause() } }
+        let peer = try upstream.accept()
+        peer.serve()
+        #expect(pool.finish(first) == ["head 200", "end"])
+        let second = pool.start()
+        peer.serve()
+        #expect(pool.finish(second) == ["head 200", "end"])
+        #expect(upstream.isAlone)
+        pool.stop()
+    }
+
+    enum Wait: CaseIterable { case firstByte, restOfHead, idle, total, paused }
+
+    @Test("each timeout ends the call and the connection", arguments: Wait.allCases)
+    func timeout(_ wait: Wait) throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port) {
+            $0.timeouts.firstByte = wait == .firstByte ? millis(150) : millis(20_000)
+            $0.timeouts.idle = wait == .idle || wait == .restOfHead ? millis(150) : millis(20_000)
+        }
+        let call = pool.start {
+            if wait == .total || wait == .paused { $0.call.deadline = monotonicNow() + millis(200) }
+            if wait == .paused { $0.onBody = { $0.call.pause() } }
+        }
+        let peer = try upstream.accept()
+        peer.request()
+        switch wait {
+        case .firstByte, .total: break
+        case .restOfHead: peer.send("HTTP/1.1 200")
+        case .idle, .paused: peer.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01")
+        }
+        let expected =
+            switch wait {
+            case .firstByte, .restOfHead: "failed first_byte_timeout"
+            case .idle: "failed idle_timeout"
+            case .total, .paused: "failed total_timeout"
+            }
+        #expect(pool.finish(call).last == expected)
+        #expect(peer.isClosedByPeer)
+        pool.stop()
+    }
+
+    @Test("a paused call does not run into the idle timeout, and does once it goes on")
+    func pausedIsNotIdle() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port, timeouts { $0.idle = millis(100) })
+        let call = pool.start { $0.onBody = { $0.call.pause() } }
+        let peer = try upstream.accept()
+        peer.request()
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01")
+        let later = try TestTimer(pool.reactor, millis: 400)
+        later.wait()
+        #expect(pool.run { !call.isDone })
+        pool.run { call.call.resume() }
+        #expect(pool.finish(call) == ["head 200", "failed idle_timeout"])
+        pool.stop()
+    }
+
+    @Test("a call that takes over a connection waits for its own first byte")
+    func takeover() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port) {
+            $0.maxConnections = 1
+            $0.timeouts.idle = millis(150)
+        }
+        let first = pool.start(), second = pool.start()
+        let peer = try upstream.accept()
+        peer.serve()
+        pool.finish(first)
+        peer.request()
+        try TestTimer(pool.reactor, millis: 400).wait()
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        #expect(pool.finish(second) == ["head 200", "end"])
+        pool.stop()
+    }
+
+    @Test(
+        "answers that break the protocol fail the call and end the connection",
+        arguments: [
+            "SSH-2.0-x\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", "HTTP/1.1 1000 OK\r\n\r\n",
+            "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n", "HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nx: " + String(repeating: "y", count: 40_000) + "\r\n\r\n",
+            String(repeating: "HTTP/1.1 102 Processing\r\n\r\n", count: 17),
+            "HTTP/1.1 200 OK\r\n" + String(repeating: "a: b\r\n", count: 101) + "\r\n",
+        ])
+    func malformed(_ text: String) throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let call = pool.start()
+        let peer = try upstream.accept()
+        peer.request()
+        peer.send(text)
+        #expect(pool.finish(call) == ["failed malformed"])
+        #expect(peer.isClosedByPeer)
+        pool.stop()
+    }
+
+    @Test("interim answers are skipped")
+    func interim() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let call = pool.start()
+        let peer = try upstream.accept()
+        peer.request()
+        peer.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        #expect(pool.finish(call) == ["head 200", "end"])
+        pool.stop()
+    }
+
+    @Test("an answer before the request is sent whole is heard, though the body is given up", arguments: [false, true])
+    func earlyAnswer(_ releasesBody: Bool) throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let call = pool.start("/", method: .post, body: [UInt8](repeating: 120, count: 30_000_000)) {
+            // As the owner of a body may do when the answer has begun.
+            $0.onHead = { if releasesBody, $0.call.isRequestSent { $0.call.body.bytes.removeAll() } }
+        }
+        let peer = try upstream.accept()
+        peer.request()
+        peer.send("HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\n")
+        pool.reactor.wait(for: "the head") { _ in call.status == 413 }
+        peer.send("no")
+        #expect(pool.finish(call) == ["head 413", "end"])
+        _ = peer.takeAll()
+        #expect(pool.connectionCount == 0)
+        pool.stop()
+    }
+}
+
+/// Waits for a time on the reactor's own clock, where the time itself is what is tested.
+final class TestTimer: TimerHandler {
+    private let reactor: TestReactor
+    private var hasFired = false
+
+    init(_ reactor: TestReactor, millis count: Int64) throws {
+        self.reactor = reactor
+        reactor.run { _ = $0.schedule(self, at: monotonicNow() + millis(count)) }
+    }
+
+    func timerFired() { hasFired = true }
+    func wait() { reactor.wait(for: "the time") { _ in self.hasFired } }
+}
