@@ -29,7 +29,10 @@ package struct ConfigurationDifference: Sendable, Equatable, CustomStringConvert
         compareListeners(old, new)
         if old.workers != new.workers { needsRestart.append("workers") }
         if old.adminAddress != new.adminAddress { needsRestart.append("admin.address") }
-        if old.logging != new.logging { changed.append("logging") }
+        if old.logging.level != new.logging.level { changed.append("logging") }
+        if old.logging.format != new.logging.format { needsRestart.append("logging.format") }
+        if old.logging.output != new.logging.output { needsRestart.append("logging.output") }
+        if old.logging.access != new.logging.access { needsRestart.append("logging.access") }
         if old.metrics != new.metrics { changed.append("metrics") }
         if old.shutdown != new.shutdown { changed.append("shutdown") }
     }

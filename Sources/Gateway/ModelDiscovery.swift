@@ -121,7 +121,7 @@ private final class ModelProbe: ResponseHandler, TimerHandler {
         guard isAnswerGood, let names = ModelList.readNames(answer.span) else {
             return again(.refused(status: status))
         }
-        again(.models(names.compactMap { String(validating: $0, as: UTF8.self) }))
+        again(.models(names.filter(isModelName).compactMap { String(validating: $0, as: UTF8.self) }))
     }
 
     func responseFailed(_ failure: UpstreamFailure) { again(.silent(failure.detail)) }
@@ -135,4 +135,10 @@ private final class ModelProbe: ResponseHandler, TimerHandler {
         let interval = isFound ? ModelProbe.intervalKnown : ModelProbe.intervalUnknown
         timer = reactor.schedule(self, at: reactor.now + interval)
     }
+}
+
+/// Whether a name that an engine lists can be served under: text, and no `*`, which would make it a pattern.
+private func isModelName(_ name: [UInt8]) -> Bool {
+    (1...RequestFacts.modelLimit).contains(name.count)
+        && name.allSatisfy { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "*") }
 }

@@ -61,6 +61,10 @@ import Testing
             Row(
                 "the small sections", "level: info}\nmetrics: {path: /metrics}\nshutdown: {timeout: 5s",
                 "level: debug}\nmetrics: {path: /m}\nshutdown: {timeout: 6s", "changed logging, metrics, shutdown"),
+            Row(
+                "what of the log is fixed at the start", "level: info",
+                "level: info, format: json, output: stderr, access: false",
+                "needs a restart: logging.format, logging.output, logging.access"),
         ])
     func difference(_ row: Row) throws {
         let variables = ["KEY": "k", "OTHER": "o"]

@@ -17,7 +17,8 @@ extension GatewayTests {
             throw SocketError.ended
         }
 
-        @Test("a chat stream that breaks off ends with an error event and no end of the body", arguments: Break.allCases)
+        @Test(
+            "a chat stream that breaks off ends with an error event and no end of the body", arguments: Break.allCases)
         func chat(_ how: Break) async throws {
             let seen = Signal()
             let lines = try await withEngine({ exchange in
@@ -87,12 +88,14 @@ extension GatewayTests {
         @Test("an event cut in two is ended before the error event")
         func cutEvent() async throws {
             let seen = Signal()
-            try await withEngine({ exchange in
-                try exchange.begin()
-                try exchange.chunk("data: {\"choi")
-                try seen.wait()
-                throw SocketError.ended
-            }, provider: "includeUsage: never") { gateway, _ in
+            try await withEngine(
+                { exchange in
+                    try exchange.begin()
+                    try exchange.chunk("data: {\"choi")
+                    try seen.wait()
+                    throw SocketError.ended
+                }, provider: "includeUsage: never"
+            ) { gateway, _ in
                 let client = try gateway.client()
                 try await client.send("POST", "/v1/chat/completions", body: Array(Streams.request.utf8))
                 #expect(try await client.head().status == 200)
@@ -126,7 +129,8 @@ extension GatewayTests {
         @Test("a body shorter than its length breaks off, too")
         func shortBody() async throws {
             try await withEngine({ exchange in
-                try exchange.write("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"a\":")
+                try exchange.write(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"a\":")
                 throw SocketError.ended
             }) { gateway, _ in
                 let client = try gateway.client()
@@ -189,7 +193,8 @@ extension GatewayTests {
             }
         }
 
-        @Test("an engine that does not answer in order is a 502 in the dialect of the path", arguments: Refusal.allCases)
+        @Test(
+            "an engine that does not answer in order is a 502 in the dialect of the path", arguments: Refusal.allCases)
         func noAnswer(_ how: Refusal) async throws {
             try await withEngine({ try how.carry(out: $0) }) { gateway, upstream in
                 let client = try gateway.client()
@@ -273,11 +278,13 @@ extension GatewayTests {
 
         @Test("an engine that falls silent in mid-stream ends it with an error event")
         func idleTimeout() async throws {
-            try await withEngine({ exchange in
-                try exchange.begin()
-                try exchange.event(Streams.content)
-                try exchange.waitForClose()
-            }, provider: "timeouts: {idle: 50ms}") { gateway, _ in
+            try await withEngine(
+                { exchange in
+                    try exchange.begin()
+                    try exchange.event(Streams.content)
+                    try exchange.waitForClose()
+                }, provider: "timeouts: {idle: 50ms}"
+            ) { gateway, _ in
                 let client = try gateway.client()
                 try await client.send("POST", "/v1/chat/completions", body: Array(Streams.request.utf8))
                 #expect(try await client.head().status == 200)

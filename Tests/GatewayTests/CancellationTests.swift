@@ -35,10 +35,13 @@ extension GatewayTests {
             #expect(scrape.sum("penstock_upstream_attempts_total", #"result="cancelled""#) == 1)
         }
 
-        @Test("over HTTP/1.1 a client that leaves ends the engine's work at once", arguments: Moment.allCases, Leaving.allCases)
+        @Test(
+            "over HTTP/1.1 a client that leaves ends the engine's work at once", arguments: Moment.allCases,
+            Leaving.allCases)
         func http1(_ moment: Moment, _ leaving: Leaving) async throws {
             let (reached, closed) = (Signal(), Signal())
-            let lines = try await withEngine(Cancellation.script(moment, reached: reached, closed: closed)) { gateway, _ in
+            let lines = try await withEngine(Cancellation.script(moment, reached: reached, closed: closed)) {
+                gateway, _ in
                 let client = try gateway.client()
                 try await client.send("POST", "/v1/chat/completions", body: Array(Streams.request.utf8))
                 try await reached.happened()
@@ -53,7 +56,9 @@ extension GatewayTests {
             #expect(line.contains(moment == .beforeHead ? #""status":499"# : #""status":200"#))
         }
 
-        @Test("over HTTP/2 a reset stream ends the engine's work at once, and no other stream", arguments: Moment.allCases)
+        @Test(
+            "over HTTP/2 a reset stream ends the engine's work at once, and no other stream", arguments: Moment.allCases
+        )
         func http2(_ moment: Moment) async throws {
             let (reached, closed) = (Signal(), Signal())
             try await withEngine(Cancellation.script(moment, reached: reached, closed: closed)) { gateway, _ in
@@ -91,13 +96,15 @@ extension GatewayTests {
         func unfinishedRequest() async throws {
             let lines = try await withEngine { gateway, upstream in
                 let client = try gateway.client()
-                try await client.send("POST /v1/embeddings HTTP/1.1\r\nhost: g\r\ncontent-length: 100\r\n\r\n{\"model\":\"m\"")
+                try await client.send(
+                    "POST /v1/embeddings HTTP/1.1\r\nhost: g\r\ncontent-length: 100\r\n\r\n{\"model\":\"m\"")
                 client.close()
                 let other = try gateway.client()
                 #expect(try await other.post("/v1/embeddings", #"{"model":"m"}"#).status == 200)
                 #expect(upstream.requests.count == 1)
             }
-            #expect(lines.exchanges.contains { $0.contains(#""status":499"#) && $0.contains(#""aborted_by":"client""#) })
+            #expect(
+                lines.exchanges.contains { $0.contains(#""status":499"#) && $0.contains(#""aborted_by":"client""#) })
         }
 
         @Test("a client that leaves while a connection is made is settled at once")
@@ -160,13 +167,15 @@ extension GatewayTests {
         func backPressure(_ type: String) async throws {
             let (stalled, go) = (Signal(), Signal())
             let sent = SharedCount()
-            try await withEngine({ exchange in
-                try exchange.begin(type)
-                try exchange.pushUntilStalled(bytes: 64 << 20, count: sent, stalled: stalled, go: go)
-                try exchange.event(Streams.finish)
-                try exchange.event("[DONE]")
-                try exchange.end()
-            }, provider: "includeUsage: never") { gateway, _ in
+            try await withEngine(
+                { exchange in
+                    try exchange.begin(type)
+                    try exchange.pushUntilStalled(bytes: 64 << 20, count: sent, stalled: stalled, go: go)
+                    try exchange.event(Streams.finish)
+                    try exchange.event("[DONE]")
+                    try exchange.end()
+                }, provider: "includeUsage: never"
+            ) { gateway, _ in
                 let client = try gateway.client(receiveBuffer: 65536)
                 try await client.send("POST", "/v1/chat/completions", body: Array(Streams.request.utf8))
                 #expect(try await client.head().status == 200)

@@ -66,6 +66,17 @@ extension GatewayTests {
             engine.stop()
         }
 
+        @Test("names that are none, or would be patterns, are not taken over")
+        func oddNames() async throws {
+            let engine = try FakeUpstream(
+                Discovery.script(NameList(["*", "a*", "", "\u{7F}", "ok", String(repeating: "x", count: 300)])))
+            let running = try await RunningGateway.start(try Discovery.configuration([engine.port]))
+            try await Discovery.wait(for: ["ok"], at: running)
+            #expect(try await running.post("/v1/embeddings", #"{"model":"other"}"#).status == 404)
+            try await running.stop()
+            engine.stop()
+        }
+
         @Test("a model once seen stays known when its engine is gone")
         func gone() async throws {
             let engine = try FakeUpstream(Discovery.script(NameList(["m"])))

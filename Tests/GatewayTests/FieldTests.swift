@@ -77,7 +77,9 @@ extension GatewayTests {
                 "x-gateway-destination-endpoint: 10.0.0.1:80", "x-envoy-original-path: /", "x-penstock-model: m",
                 "range: bytes=0-1", "x-forwarded-anything: 1",
             ]
-            let kept = ["accept: application/json", "x-stainless-lang: python", "anthropic-version: 2023-06-01", "x-own: 1"]
+            let kept = [
+                "accept: application/json", "x-stainless-lang: python", "anthropic-version: 2023-06-01", "x-own: 1",
+            ]
             try await withEngine { gateway, upstream in
                 #expect(try await Fields.send(dropped + kept, to: gateway).status == 200)
                 let request = try #require(upstream.requests.first)

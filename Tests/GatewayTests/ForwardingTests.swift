@@ -16,8 +16,10 @@ extension GatewayTests {
                 Path(target: "/v1/responses"), Path(target: "/v1/messages"), Path(target: "/v1/messages/count_tokens"),
                 Path(target: "/v1/rerank"), Path(target: "/rerank"), Path(target: "/v2/rerank"), Path(target: "/score"),
                 Path(target: "/v1/score"), Path(target: "/tokenize"), Path(target: "/detokenize"),
-                Path(target: "/v1/moderations"), Path(target: "/v1/audio/speech"), Path(target: "/v1/images/generations"),
-                Path(target: "/v1/images/edits"), Path(target: "/v1/decisions"), Path(target: "/v1/responses?beta=true"),
+                Path(target: "/v1/moderations"), Path(target: "/v1/audio/speech"),
+                Path(target: "/v1/images/generations"),
+                Path(target: "/v1/images/edits"), Path(target: "/v1/decisions"),
+                Path(target: "/v1/responses?beta=true"),
                 Path(target: "/openai/v1/chat/completions", forwarded: "/v1/chat/completions"),
                 Path(target: "/openai/responses?api-version=2025-01-01&x=1", forwarded: "/v1/responses?x=1"),
             ])
@@ -74,7 +76,8 @@ extension GatewayTests {
                 var text = ""
                 for number in 1...20 {
                     let body = #"{"model":"m","n":\#(number)}"#
-                    text += "POST /v1/embeddings HTTP/1.1\r\nhost: g\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+                    text +=
+                        "POST /v1/embeddings HTTP/1.1\r\nhost: g\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
                 }
                 try await client.send(text)
                 for number in 1...20 { #expect(try await client.response().text == #"{"model":"m","n":\#(number)}"#) }
@@ -109,7 +112,8 @@ extension GatewayTests {
         @Test("a body of megabytes is forwarded byte for byte")
         func largeBody() async throws {
             try await withEngine { gateway, upstream in
-                let body = #"{"messages":""# + String(repeating: "0123456789abcdef", count: 1 << 17) + #"","model":"m"}"#
+                let body =
+                    #"{"messages":""# + String(repeating: "0123456789abcdef", count: 1 << 17) + #"","model":"m"}"#
                 let answer = try await gateway.post("/v1/embeddings", body)
                 #expect(answer.status == 200)
                 #expect(upstream.requests.first?.text == body)

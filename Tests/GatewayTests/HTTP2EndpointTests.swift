@@ -10,7 +10,9 @@ extension GatewayTests {
         ) async throws {
             let upstream = try FakeUpstream(script)
             let back = try await RunningGateway.start("models: [{name: m, endpoints: [\"\(upstream.url)\"]}]")
-            try await withGateway(HTTP2Endpoints.front(back.port), upstreams: [upstream]) { try await body($0, back, upstream) }
+            try await withGateway(HTTP2Endpoints.front(back.port), upstreams: [upstream]) {
+                try await body($0, back, upstream)
+            }
             try await back.stop()
         }
 
@@ -50,7 +52,8 @@ extension GatewayTests {
                 throw SocketError.ended
             }) { front, back, _ in
                 let staying = try front.client()
-                try await staying.send("POST", "/v1/completions", body: Array(#"{"model":"m","stream":true,"user":"stay"}"#.utf8))
+                try await staying.send(
+                    "POST", "/v1/completions", body: Array(#"{"model":"m","stream":true,"user":"stay"}"#.utf8))
                 try await reached.happened()
                 let leaving = try front.client()
                 try await leaving.send("POST", "/v1/completions", body: Array(Streams.request.utf8))
@@ -108,16 +111,17 @@ extension GatewayTests {
 
         @Test("an endpoint that drains is left, and requests go on over a new connection")
         func drainingEndpoint() async throws {
-            try await HTTP2Endpoints.withChain({ try $0.answer() }) { front, back, upstream in
+            let upstream = try FakeUpstream()
+            let models = "models: [{name: m, endpoints: [\"\(upstream.url)\"]}]"
+            let first = try await RunningGateway.start(models)
+            try await withGateway(HTTP2Endpoints.front(first.port), upstreams: [upstream]) { front in
                 let client = try front.client()
                 #expect(try await client.post("/v1/embeddings", #"{"model":"m"}"#).status == 200)
-                let port = back.port
-                try await back.stop()
-                let next = try await RunningGateway.start(
-                    "models: [{name: m, endpoints: [\"\(upstream.url)\"]}]",
-                    preamble: "listeners: [{address: \"127.0.0.1:\(port)\"}]\nadmin: off\n")
+                try await first.stop()
+                let second = try await RunningGateway.start(
+                    models, preamble: "listeners: [{address: \"127.0.0.1:\(first.port)\"}]\nadmin: off\n")
                 for _ in 1...3 { #expect(try await client.post("/v1/embeddings", #"{"model":"m"}"#).status == 200) }
-                try await next.stop()
+                try await second.stop()
             }
         }
 

@@ -16,7 +16,9 @@ extension GatewayTests {
                 let answer = try await gateway.get(target)
                 #expect(answer.status == 200)
                 #expect(answer["content-type"] == "application/json")
-                #expect(answer.text.hasPrefix(#"{"object":"list","data":[{"id":"a","object":"model","created":1700000000,"#))
+                #expect(
+                    answer.text.hasPrefix(#"{"object":"list","data":[{"id":"a","object":"model","created":1700000000,"#)
+                )
                 for id in ["a", "b", "org/name"] {
                     #expect(answer.text.components(between: #""id":""#, and: "\"").filter { $0 == id }.count == 1)
                 }
@@ -34,7 +36,8 @@ extension GatewayTests {
             "one model is found by its name, with a slash in any writing",
             arguments: [
                 Row(target: "/v1/models/a", id: "a"), Row(target: "/v1/models/b", id: "b"),
-                Row(target: "/v1/models/org/name", id: "org/name"), Row(target: "/v1/models/org%2Fname", id: "org/name"),
+                Row(target: "/v1/models/org/name", id: "org/name"),
+                Row(target: "/v1/models/org%2Fname", id: "org/name"),
                 Row(target: "/v1/models/%61", id: "a"), Row(target: "/v1/models/a?x=1", id: "a"),
                 Row(target: "/v1/models/none", id: nil), Row(target: "/v1/models/org", id: nil),
                 Row(target: "/v1/models/", id: nil), Row(target: "/v1/models/..", id: nil),

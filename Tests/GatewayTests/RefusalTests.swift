@@ -39,15 +39,22 @@ extension GatewayTests {
             Row("model is an object", #"{"model":{}}"#, code: "invalid_type", param: "model"),
             Row("empty model", #"{"model":""}"#, code: "invalid_value", param: "model"),
             Row("model twice", #"{"model":"m","model":"m"}"#, code: "duplicate_parameter", param: "model"),
-            Row("model twice, once escaped", #"{"model":"m","\u006dodel":"x"}"#, code: "duplicate_parameter", param: "model"),
-            Row("model of 10 kB", #"{"model":""# + String(repeating: "x", count: 10_000) + #""}"#, code: "invalid_value"),
+            Row(
+                "model twice, once escaped", #"{"model":"m","\u006dodel":"x"}"#, code: "duplicate_parameter",
+                param: "model"),
+            Row(
+                "model of 10 kB", #"{"model":""# + String(repeating: "x", count: 10_000) + #""}"#, code: "invalid_value"
+            ),
             Row("stream twice", #"{"model":"m","stream":true,"stream":false}"#, code: "duplicate_parameter"),
             Row("stream is a string", #"{"model":"m","stream":"yes"}"#, code: "invalid_type", param: "stream"),
             Row("not JSON", "hello"), Row("cut JSON", #"{"model":"m","a":[1,2"#),
             Row("bytes after JSON", #"{"model":"m"}x"#), Row("two values", #"{"model":"m"}{"model":"m"}"#),
-            Row("an array", "[]"), Row("a string", #""m""#), Row("null", "null"), Row("empty body"), Row("blanks", "  \r\n"),
+            Row("an array", "[]"), Row("a string", #""m""#), Row("null", "null"), Row("empty body"),
+            Row("blanks", "  \r\n"),
             Row("deep nesting", #"{"model":"m","a":"# + String(repeating: "[", count: 100_000)),
-            Row("deep nesting, closed", #"{"model":"m","a":"# + String(repeating: "[", count: 300) + String(repeating: "]", count: 300) + "}"),
+            Row(
+                "deep nesting, closed",
+                #"{"model":"m","a":"# + String(repeating: "[", count: 300) + String(repeating: "]", count: 300) + "}"),
             Row("huge number", #"{"model":"m","a":1e999}"#),
             Row("long number", #"{"model":"m","max_tokens":"# + String(repeating: "9", count: 5000) + "}"),
             Row("malformed number", #"{"model":"m","a":01}"#), Row("NaN", #"{"model":"m","a":NaN}"#),
@@ -55,19 +62,41 @@ extension GatewayTests {
             Row("UTF-16", bytes: [0xFE, 0xFF, 0, 0x7B]), Row("control character", "{\"model\":\"m\",\"a\":\"\u{1}\"}"),
             Row("lone surrogate in the model", #"{"model":"\ud800"}"#),
             Row("trailing comma", #"{"model":"m",}"#), Row("comment", #"{"model":"m"/* */}"#),
-            Row("form where JSON is due", target: "/v1/embeddings", fields: formFields, status: 415, code: "unsupported_content_type"),
-            Row("text", #"{"model":"m"}"#, fields: ["content-type: text/plain"], status: 415, code: "unsupported_content_type"),
-            Row("a type that begins like JSON's", #"{"model":"m"}"#, fields: ["content-type: application/jsonp"], status: 415, code: "unsupported_content_type"),
-            Row("JSON where a form is due", #"{"model":"m"}"#, target: transcriptions, status: 415, code: "unsupported_content_type"),
-            Row("form without boundary", "x", target: transcriptions, fields: ["content-type: multipart/form-data"], status: 415, code: "unsupported_content_type"),
-            Row("no type where a form is due", "x", target: transcriptions, fields: [], status: 415, code: "unsupported_content_type"),
+            Row(
+                "form where JSON is due", target: "/v1/embeddings", fields: formFields, status: 415,
+                code: "unsupported_content_type"),
+            Row(
+                "text", #"{"model":"m"}"#, fields: ["content-type: text/plain"], status: 415,
+                code: "unsupported_content_type"),
+            Row(
+                "a type that begins like JSON's", #"{"model":"m"}"#, fields: ["content-type: application/jsonp"],
+                status: 415, code: "unsupported_content_type"),
+            Row(
+                "JSON where a form is due", #"{"model":"m"}"#, target: transcriptions, status: 415,
+                code: "unsupported_content_type"),
+            Row(
+                "form without boundary", "x", target: transcriptions, fields: ["content-type: multipart/form-data"],
+                status: 415, code: "unsupported_content_type"),
+            Row(
+                "no type where a form is due", "x", target: transcriptions, fields: [], status: 415,
+                code: "unsupported_content_type"),
             Row("form that is none", "x", target: transcriptions, fields: formFields),
-            Row("form cut off", "--X-b0undary\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm", target: transcriptions, fields: formFields),
-            Row("form without model", formText(models: []), target: transcriptions, fields: formFields, code: "missing_required_parameter", param: "model"),
-            Row("form with two models", formText(models: ["m", "m"]), target: transcriptions, fields: formFields, code: "duplicate_parameter", param: "model"),
-            Row("gzip", "x", fields: ["content-type: application/json", "content-encoding: gzip"], status: 415, code: "unsupported_content_encoding"),
+            Row(
+                "form cut off", "--X-b0undary\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm",
+                target: transcriptions, fields: formFields),
+            Row(
+                "form without model", formText(models: []), target: transcriptions, fields: formFields,
+                code: "missing_required_parameter", param: "model"),
+            Row(
+                "form with two models", formText(models: ["m", "m"]), target: transcriptions, fields: formFields,
+                code: "duplicate_parameter", param: "model"),
+            Row(
+                "gzip", "x", fields: ["content-type: application/json", "content-encoding: gzip"], status: 415,
+                code: "unsupported_content_encoding"),
             Row("unknown model", #"{"model":"unknown"}"#, status: 404, code: "model_not_found", param: "model"),
-            Row("Azure, unknown model", #"{"model":"m"}"#, target: "/openai/deployments/x/chat/completions", status: 404, code: "model_not_found", param: "model"),
+            Row(
+                "Azure, unknown model", #"{"model":"m"}"#, target: "/openai/deployments/x/chat/completions",
+                status: 404, code: "model_not_found", param: "model"),
             Row("unknown path", #"{"model":"m"}"#, target: "/v2/chat", status: 404, code: "unknown_url"),
             Row("path with dots", #"{"model":"m"}"#, target: "/v1/../v1/embeddings", status: 404, code: "unknown_url"),
             Row("encoded path", #"{"model":"m"}"#, target: "/v1/chat%2Fcompletions", status: 404, code: "unknown_url"),
@@ -115,7 +144,8 @@ extension GatewayTests {
             try await withEngine { gateway, _ in
                 let client = try gateway.client()
                 for (body, type) in [
-                    ("{", "invalid_request_error"), (#"{"model":"x"}"#, "not_found_error"), ("{}", "invalid_request_error"),
+                    ("{", "invalid_request_error"), (#"{"model":"x"}"#, "not_found_error"),
+                    ("{}", "invalid_request_error"),
                 ] {
                     let answer = try await client.post("/v1/messages", body)
                     #expect(answer.text.hasPrefix(#"{"type":"error","error":{"type":"\#(type)","message":""#))

@@ -9,7 +9,8 @@ extension GatewayTests {
             #"{"id":"c","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}"#
         static let request = #"{"model":"m","stream":true,"messages":[]}"#
 
-        @Test("each event reaches the client before the next is written", arguments: ["chat/completions", "completions"])
+        @Test(
+            "each event reaches the client before the next is written", arguments: ["chat/completions", "completions"])
         func eventByEvent(_ operation: String) async throws {
             let next = Signal()
             try await withEngine({ exchange in
@@ -42,7 +43,8 @@ extension GatewayTests {
 
         @Test("an event written in pieces comes whole, comments and [DONE] are kept")
         func pieces() async throws {
-            let text = ": hello\n\ndata: \(Streams.content)\n\n: keep-alive\n\ndata: \(Streams.finish)\n\ndata: [DONE]\n\n"
+            let text =
+                ": hello\n\ndata: \(Streams.content)\n\n: keep-alive\n\ndata: \(Streams.finish)\n\ndata: [DONE]\n\n"
             try await withEngine({ exchange in
                 try exchange.begin()
                 for byte in text.utf8 { try exchange.chunk(String(decoding: [byte], as: UTF8.self)) }
@@ -67,7 +69,8 @@ extension GatewayTests {
                     testDescription: "not asked", body: #"{"model":"m","stream":true}"#,
                     forwarded: #""stream_options":{"include_usage":true}"#, sees: false),
                 UsageRow(
-                    testDescription: "asked", body: #"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+                    testDescription: "asked",
+                    body: #"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
                     forwarded: #""stream_options":{"include_usage":true}"#, sees: true),
                 UsageRow(
                     testDescription: "declined",

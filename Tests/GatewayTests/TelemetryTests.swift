@@ -115,7 +115,9 @@ extension GatewayTests {
                 _ = try await client.get("/health")
             }
             let line = try #require(lines.exchanges.last)
-            for part in ["first", "model_", "pool", "endpoint", "ttft", "tokens", #""stream":true"#, "flags", "upstream_ms"] {
+            for part in [
+                "first", "model_", "pool", "endpoint", "ttft", "tokens", #""stream":true"#, "flags", "upstream_ms",
+            ] {
                 #expect(!line.contains(part), "\(part) in \(line)")
             }
         }

@@ -17,13 +17,15 @@ extension GatewayTests {
             Row(
                 testDescription: "vLLM",
                 status: 400,
-                body: #"{"error":{"message":"bad temperature","type":"BadRequestError","param":"temperature","code":400}}"#,
+                body:
+                    #"{"error":{"message":"bad temperature","type":"BadRequestError","param":"temperature","code":400}}"#,
                 contains: [
                     #""message":"bad temperature""#, #""type":"invalid_request_error""#, #""param":"temperature""#,
                 ]),
             Row(
                 testDescription: "older vLLM, flat", status: 404,
-                body: #"{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","code":404}"#,
+                body:
+                    #"{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","code":404}"#,
                 contains: [#""message":"The model `x` does not exist.""#, #""type":"invalid_request_error""#]),
             Row(
                 testDescription: "SGLang", status: 400,
@@ -90,7 +92,8 @@ extension GatewayTests {
         @Test("a refused key is the client's fault if it was its own, and a 502 if it was ours")
         func credentials() async throws {
             let refuse: FakeUpstream.Script = {
-                try $0.answer(401, ["content-type: application/json"], #"{"error":{"message":"Incorrect key sk-1234"}}"#)
+                try $0.answer(
+                    401, ["content-type: application/json"], #"{"error":{"message":"Incorrect key sk-1234"}}"#)
             }
             try await withEngine(refuse) { gateway, _ in
                 let answer = try await gateway.post("/v1/chat/completions", #"{"model":"m"}"#)

@@ -119,7 +119,10 @@ struct TimerWheelTests {
 
     @Test(
         "whoever sleeps until the next deadline meets every timer within two ticks",
-        arguments: [1, 4_000_000, 63 * 4_000_000, 64 * 4_000_000, 65 * 4_000_000, 4096 * 4_000_000, 262_144 * 4_000_000, 90 * hour]
+        arguments: [
+            1, 4_000_000, 63 * 4_000_000, 64 * 4_000_000, 65 * 4_000_000, 4096 * 4_000_000, 262_144 * 4_000_000,
+            90 * hour,
+        ]
             as [Int64])
     func sleeping(_ distance: Int64) {
         for offset in [0, 1, 3_999_999, 4_000_000, 252_000_000, 16_380_000_000] as [Int64] {

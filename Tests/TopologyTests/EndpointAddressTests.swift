@@ -22,12 +22,14 @@ import Topology
                 authority: "10.0.0.1:8000", isIPLiteral: true),
             Good(url: "http://engine", plain: "http://engine", host: "engine", port: 80, authority: "engine"),
             Good(
-                url: "HTTPS://Engine.Example.:443/", plain: "https://engine.example.", host: "engine.example.", port: 443,
+                url: "HTTPS://Engine.Example.:443/", plain: "https://engine.example.", host: "engine.example.",
+                port: 443,
                 authority: "engine.example.", usesTLS: true),
             Good(url: "http://e:443", plain: "http://e:443", host: "e", port: 443, authority: "e:443"),
             Good(url: "https://e:80", plain: "https://e:80", host: "e", port: 80, authority: "e:80", usesTLS: true),
             Good(
-                url: "http://[::1]:8000/v1", plain: "http://[::1]:8000", host: "::1", port: 8000, authority: "[::1]:8000",
+                url: "http://[::1]:8000/v1", plain: "http://[::1]:8000", host: "::1", port: 8000,
+                authority: "[::1]:8000",
                 isIPLiteral: true),
             Good(
                 url: "https://[2001:DB8::1]", plain: "https://[2001:db8::1]", host: "2001:db8::1", port: 443,
@@ -37,7 +39,9 @@ import Topology
                 prefix: "/openai"),
             Good(url: "http://h/v1/x", plain: "http://h/v1/x", host: "h", port: 80, authority: "h", prefix: "/v1/x"),
             Good(url: "http://h//a//b/", plain: "http://h/a/b", host: "h", port: 80, authority: "h", prefix: "/a/b"),
-            Good(url: "http://my_host-1:1", plain: "http://my_host-1:1", host: "my_host-1", port: 1, authority: "my_host-1:1"),
+            Good(
+                url: "http://my_host-1:1", plain: "http://my_host-1:1", host: "my_host-1", port: 1,
+                authority: "my_host-1:1"),
         ])
     func good(_ row: Good) throws {
         let address = try EndpointAddress(parsing: row.url)

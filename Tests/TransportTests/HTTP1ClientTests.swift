@@ -1,4 +1,5 @@
 import Bytes
+import CLinux
 import Glibc
 import HTTP
 import Reactor
@@ -126,7 +127,8 @@ struct HTTP1ClientTests {
         pool.stop()
     }
 
-    @Test("a reused connection that dies after the first byte of an answer is not tried again", arguments: [true, false])
+    @Test(
+        "a reused connection that dies after the first byte of an answer is not tried again", arguments: [true, false])
     func diesAfterHead(_ hasWholeHead: Bool) throws {
         let upstream = try FakeUpstream()
         let pool = try TestPool(port: upstream.port)
@@ -245,7 +247,7 @@ struct HTTP1ClientTests {
         // Ends while the consumer still waits.
         if framing == 2 {
             peer.close()
-            pool.run { }
+            pool.run {}
             #expect(pool.run { !call.isDone })
         }
         pool.reactor.run { _ in

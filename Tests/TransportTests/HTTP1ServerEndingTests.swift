@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import HTTP
 import Testing
@@ -249,7 +250,9 @@ struct HTTP1ServerEndingTests {
         server.stop()
     }
 
-    @Test("a producer that pauses is told to go on even if all it wrote left at once", arguments: [60_000, 70_000, 200_000])
+    @Test(
+        "a producer that pauses is told to go on even if all it wrote left at once",
+        arguments: [60_000, 70_000, 200_000])
     func drainedAfterOneWrite(_ size: Int) throws {
         let server = try TestServer { service in
             service.onEnd = {

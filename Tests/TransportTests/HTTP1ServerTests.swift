@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import HTTP
 import Reactor
@@ -79,7 +80,8 @@ struct HTTP1ServerTests {
             defer { seen = service.events.count }
             return seen == service.events.count && seen > 0 && server.reactor.metric("penstock_sent_bytes_total") > 0
         }
-        let unsent = server.run { $0.exchanges.count * 20_000 } - Int(server.reactor.metric("penstock_sent_bytes_total"))
+        let unsent =
+            server.run { $0.exchanges.count * 20_000 } - Int(server.reactor.metric("penstock_sent_bytes_total"))
         #expect(unsent <= 200_000, "\(unsent) bytes wait for a client that does not read")
         for _ in 0..<1500 {
             guard client.answer().body.count == 20_000 else {

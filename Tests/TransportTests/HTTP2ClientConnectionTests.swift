@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import HTTP
 import Reactor
@@ -10,7 +11,8 @@ import Transport
 struct HTTP2ClientConnectionTests {
     /// A server and a pool that speaks HTTP/2 to it.
     private func pair(
-        isSecure: Bool = false, limits: ServerLimits = ServerLimits(), _ change: (inout EndpointSettings) -> Void = { _ in },
+        isSecure: Bool = false, limits: ServerLimits = ServerLimits(),
+        _ change: (inout EndpointSettings) -> Void = { _ in },
         setUp: @escaping (TestService) -> Void = { _ in }
     ) throws -> (TestServer, TestPool) {
         let contexts = try TestCertificate.contexts([.h2])
@@ -121,7 +123,8 @@ struct HTTP2ClientConnectionTests {
 
     @Test("a call that pauses again after its deadline timer ran is still alive")
     func pausedLong() throws {
-        let (server, pool) = try pair({ $0.timeouts.idle = millis(100) }, setUp: { $0.onEnd = { $0.respond(framing: .chunked) } })
+        let (server, pool) = try pair(
+            { $0.timeouts.idle = millis(100) }, setUp: { $0.onEnd = { $0.respond(framing: .chunked) } })
         let call = pool.start { $0.onBody = { $0.call.pause() } }
         server.wait(for: "end /")
         for _ in 0..<3 {
@@ -138,10 +141,11 @@ struct HTTP2ClientConnectionTests {
 
     @Test("timeouts reset the stream and tell which they were", arguments: ["first_byte", "idle", "total"])
     func timeout(_ which: String) throws {
-        let (server, pool) = try pair({
-            if which == "first_byte" { $0.timeouts.firstByte = millis(150) }
-            if which == "idle" { $0.timeouts.idle = millis(150) }
-        }, setUp: { service in service.onEnd = { if which == "idle" { $0.respond(framing: .chunked) } } })
+        let (server, pool) = try pair(
+            {
+                if which == "first_byte" { $0.timeouts.firstByte = millis(150) }
+                if which == "idle" { $0.timeouts.idle = millis(150) }
+            }, setUp: { service in service.onEnd = { if which == "idle" { $0.respond(framing: .chunked) } } })
         let call = pool.start("/a") { if which == "total" { $0.call.deadline = monotonicNow() + millis(150) } }
         #expect(pool.finish(call).last == "failed \(which)_timeout")
         server.wait(for: "aborted /a clientGone")

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import HTTP
 import TLS
@@ -96,7 +97,9 @@ struct HTTP2ServerTests {
         server.stop()
     }
 
-    @Test("a client that does not read at all bounds what is produced for it, plain and with TLS", arguments: [false, true])
+    @Test(
+        "a client that does not read at all bounds what is produced for it, plain and with TLS",
+        arguments: [false, true])
     func unreadConnection(_ isSecure: Bool) throws {
         let contexts = try TestCertificate.contexts([.h2])
         let server = try TestServer(tls: isSecure ? contexts.server : nil, setUp: filling(60_000_000))

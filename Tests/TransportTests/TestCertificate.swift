@@ -1,4 +1,5 @@
 import COpenSSL
+import CLinux
 import Glibc
 import TLS
 

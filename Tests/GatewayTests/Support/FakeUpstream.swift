@@ -114,7 +114,8 @@ extension UpstreamExchange {
     ///   - count: Grows by what was written.
     ///   - stalled: Raised when nothing could be written for half a second.
     func pushUntilStalled(bytes: Int, count: SharedCount, stalled: Signal, go: Signal) throws {
-        let line = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\(String(repeating: "x", count: 16_000))\"}}]}\n\n"
+        let line =
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\(String(repeating: "x", count: 16_000))\"}}]}\n\n"
         let chunk = Array((String(line.utf8.count, radix: 16) + "\r\n" + line + "\r\n").utf8)
         var offset = 0
         while count.value < bytes || offset > 0 {

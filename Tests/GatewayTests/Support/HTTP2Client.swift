@@ -38,7 +38,9 @@ final class HTTP2Client: @unchecked Sendable {
         try send(Frame.settings, 0, 0, [0, 4] + HTTP2Client.bytes(window))
     }
 
-    private static func bytes(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) } }
+    private static func bytes(_ value: UInt32) -> [UInt8] {
+        (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) }
+    }
 
     func send(_ type: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8]) throws {
         var frame = Array(HTTP2Client.bytes(UInt32(payload.count)).dropFirst())

@@ -96,7 +96,9 @@ struct Scrape: Sendable {
     func sum(_ name: String, _ labels: String...) -> Double {
         var sum = 0.0
         for line in text.split(separator: "\n") where line.hasPrefix(name + "{") || line.hasPrefix(name + " ") {
-            guard labels.allSatisfy({ line.contains($0) }), let value = line.split(separator: " ").last else { continue }
+            guard labels.allSatisfy({ line.contains($0) }), let value = line.split(separator: " ").last else {
+                continue
+            }
             sum += Double(value) ?? 0
         }
         return sum
