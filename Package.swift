@@ -54,7 +54,9 @@ let package = Package(
         unsafeRoom("Config", uses: ["Topology", "CYAML"]),
         unsafeRoom("Transport", uses: ["Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
         room("EngineSimulator", uses: ["Transport", "Reactor", "HTTP", "OpenAI", "Telemetry"]),
-        room("Gateway", uses: ["Transport", "Reactor", "TLS", "HTTP", "HTTP2", "OpenAI", "Config", "Topology", "Telemetry"]),
+        room(
+            "Gateway",
+            uses: ["Transport", "Reactor", "TLS", "HTTP", "HTTP2", "OpenAI", "Config", "Topology", "Telemetry"]),
         .executableTarget(
             name: "penstock",
             dependencies: ["Gateway", "EngineSimulator", "Config", "Topology", "Telemetry", "Reactor", argumentParser],
@@ -75,6 +77,9 @@ let package = Package(
             uses: ["EngineSimulator", "Transport", "Reactor", "HTTP", "HTTP2", "OpenAI", "Telemetry"]),
         tests(
             "GatewayTests",
-            uses: ["CLinux", "Gateway", "Config", "Telemetry", "Topology", "Transport", "Reactor", "HTTP", "OpenAI", "TLS"]),
+            uses: [
+                "CLinux", "Gateway", "Config", "Telemetry", "Topology", "Transport", "Reactor", "HTTP", "HTTP2",
+                "OpenAI", "TLS",
+            ]),
     ]
 )
