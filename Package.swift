@@ -79,7 +79,7 @@ let package = Package(
             "GatewayTests",
             uses: [
                 "CLinux", "Gateway", "Config", "Telemetry", "Topology", "Transport", "Reactor", "HTTP", "HTTP2",
-                "OpenAI", "TLS",
+                "OpenAI", "TLS", "COpenSSL",
             ]),
     ]
 )

@@ -26,9 +26,7 @@ extension Exchange {
         let fields = head.fields
         for field in fields.fields where fields.isForwardedDownstream(field) {
             if field.name == .xRequestID || field.name == .requestID { continue }
-            worker.responseHead.fields.append(
-                field.name, name: fields.bytes.span.extracting(field.nameRange),
-                value: fields.bytes.span.extracting(field.valueRange))
+            worker.responseHead.fields.append(field, of: fields)
         }
         if relay.kind == .events {
             if fields.first(.cacheControl) == nil { worker.responseHead.fields.append(.cacheControl, "no-cache") }

@@ -262,15 +262,11 @@ final class Exchange: RequestHandler, ResponseHandler {
         for field in fields.fields where fields.isForwardedUpstream(field) {
             if field.name.isCredential, !provider.forwardsCredentials || field.name == .cookie { continue }
             if provider.fields.count > 0, provider.replaces(field, of: fields) { continue }
-            call.head.fields.append(
-                field.name, name: fields.bytes.span.extracting(field.nameRange),
-                value: fields.bytes.span.extracting(field.valueRange))
+            call.head.fields.append(field, of: fields)
         }
         let own = provider.fields
         for field in own.fields {
-            call.head.fields.append(
-                field.name, name: own.bytes.span.extracting(field.nameRange),
-                value: own.bytes.span.extracting(field.valueRange))
+            call.head.fields.append(field, of: own)
         }
         let id = requestID
         call.head.fields.append(.xRequestID, value: id.span)

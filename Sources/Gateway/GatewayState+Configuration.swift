@@ -17,7 +17,7 @@ extension GatewayState {
         _ configuration: Configuration, discovered: DiscoveredModels, previous: GatewayState?, generation: Int,
         created: Int
     ) throws(TLSConfigurationError) -> GatewayState {
-        var builder = StateBuilder(previous: previous)
+        var builder = StateBuilder(previous: previous, configuration.pools)
         for pool in configuration.pools { try builder.add(pool) }
         for model in configuration.models { builder.add(model) }
         for pool in configuration.pools where pool.discoverModels { builder.addDiscovered(pool, discovered) }
@@ -37,7 +37,13 @@ private struct StateBuilder {
     private var slotOf: [Endpoint: Int] = [:]
     private var names: Set<String> = []
 
-    init(previous: GatewayState?) { self.previous = previous }
+    /// Names of the providers with an https endpoint.
+    private let needsTLS: Set<String>
+
+    init(previous: GatewayState?, _ pools: [Configuration.Pool]) {
+        self.previous = previous
+        needsTLS = Set(pools.filter { $0.endpoints.contains(where: \.address.usesTLS) }.map(\.provider.name))
+    }
 
     mutating func add(_ pool: Configuration.Pool) throws(TLSConfigurationError) {
         let provider = try slot(of: pool.provider)
@@ -81,10 +87,12 @@ private struct StateBuilder {
 
     private mutating func slot(of provider: Configuration.Provider) throws(TLSConfigurationError) -> Int {
         if let known = providers.firstIndex(where: { $0.source == provider }) { return known }
-        if let kept = previous?.providers.first(where: { $0.source == provider }) {
+        if let kept = previous?.providers.first(where: { $0.source == provider }),
+            kept.tls != nil || !needsTLS.contains(provider.name)
+        {
             providers.append(kept)
         } else {
-            providers.append(try ProviderPolicy(provider))
+            providers.append(try ProviderPolicy(provider, needsTLS: needsTLS.contains(provider.name)))
         }
         return providers.count - 1
     }
@@ -106,7 +114,7 @@ extension Endpoint {
 
 extension ProviderPolicy {
     /// The policy a configuration asks for.
-    convenience init(_ provider: Configuration.Provider) throws(TLSConfigurationError) {
+    convenience init(_ provider: Configuration.Provider, needsTLS: Bool) throws(TLSConfigurationError) {
         var fields = HeaderFields()
         if let key = provider.apiKey {
             switch provider.apiKeyHeader {
@@ -127,7 +135,7 @@ extension ProviderPolicy {
             }
         self.init(
             source: provider, fields: fields, forwardsCredentials: forwards,
-            asksForUsage: provider.includeUsage != .never, tls: try TLSClientContext(provider))
+            asksForUsage: provider.includeUsage != .never, tls: needsTLS ? try TLSClientContext(provider) : nil)
     }
 }
 

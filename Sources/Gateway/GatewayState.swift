@@ -15,11 +15,12 @@ final class ProviderPolicy: Sendable {
     let forwardsCredentials: Bool
     /// Whether engines are asked to report usage at the end of a stream.
     let asksForUsage: Bool
-    let tls: TLSClientContext
+    /// `nil` if no endpoint needs it: to load the system's authorities takes 20 ms and a megabyte.
+    let tls: TLSClientContext?
 
     init(
         source: Configuration.Provider, fields: HeaderFields, forwardsCredentials: Bool, asksForUsage: Bool,
-        tls: TLSClientContext
+        tls: TLSClientContext?
     ) {
         self.source = source
         self.fields = fields

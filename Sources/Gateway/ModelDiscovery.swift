@@ -84,9 +84,7 @@ private final class ModelProbe: ResponseHandler, TimerHandler {
         call.head.authority.append(contentsOf: endpoint.address.authority.utf8)
         let fields = policy.fields
         for field in fields.fields {
-            call.head.fields.append(
-                field.name, name: fields.bytes.span.extracting(field.nameRange),
-                value: fields.bytes.span.extracting(field.valueRange))
+            call.head.fields.append(field, of: fields)
         }
         call.deadline = reactor.now + ModelProbe.timeout
         answer.removeAll(keeping: 4096)

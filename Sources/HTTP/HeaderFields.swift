@@ -74,6 +74,23 @@ package struct HeaderFields: Sendable {
         endField(token, nameStart: start, valueStart: middle)
     }
 
+    /// Adds a field of another list, in one piece where its text has the form of a line already.
+    package mutating func append(_ field: Field, of other: borrowing HeaderFields) {
+        let text = other.bytes.span
+        let (name, value) = (field.nameRange, field.valueRange)
+        guard value.lowerBound == name.upperBound + 2, value.upperBound + 1 < text.count,
+            text[name.upperBound + 1] == UInt8(ascii: " "), text[value.upperBound] == UInt8(ascii: "\r")
+        else {
+            return append(field.name, name: text.extracting(name), value: text.extracting(value))
+        }
+        let offset = bytes.count - name.lowerBound
+        bytes.append(copying: text.extracting(name.lowerBound..<(value.upperBound + 2)))
+        fields.append(
+            Field(
+                name: field.name, nameRange: (name.lowerBound + offset)..<(name.upperBound + offset),
+                valueRange: (value.lowerBound + offset)..<(value.upperBound + offset)))
+    }
+
     /// Adds a field with a known name.
     package mutating func append(_ token: FieldName, value: Span<UInt8>) {
         precondition(token != .other, "the name must be known")

@@ -3,7 +3,7 @@ internal import Bytes
 /// Finds the model of a name a client wrote, octet for octet.
 ///
 /// Exact names and aliases win over patterns; among patterns the one with most literal bytes wins, then the first.
-package struct ModelTable: Sendable {
+package final class ModelTable: Sendable {
     /// The models in the order they were declared.
     package let models: [Model]
 

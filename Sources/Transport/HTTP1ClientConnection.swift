@@ -43,10 +43,13 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
         scanner.reset()
         interimHeads = 0
         isWaitingForFirstByte = true
-        let head = call.head
+        // Taken out while it is written: a copy would cost ten references.
+        var head = RequestHead()
+        swap(&head, &call.head)
         HTTP1Writer.requestHead(
             head.method, target: head.target.span, authority: head.authority.span, fields: head.fields,
             framing: call.body.bytes.isEmpty ? .none : .length(call.body.bytes.count), into: &stream.output)
+        swap(&head, &call.head)
         stream.send(call.body)
         let now = stream.reactor.now
         stream.setDeadline(min(call.deadline, now &+ pool.settings.timeouts.firstByte))

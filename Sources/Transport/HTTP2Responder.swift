@@ -32,9 +32,7 @@ package final class HTTP2Responder {
         bodyProgressAt = startedAt
     }
 
-    package var request: RequestHead {
-        _read { yield stream.request }
-    }
+    package var request: RequestHead { stream.request }
 
     /// Whether the producer should pause.
     package var isFull: Bool { stream.isOverHighWater }

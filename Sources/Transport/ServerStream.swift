@@ -76,13 +76,11 @@ package enum ServerStream {
     case http1(HTTP1ServerConnection)
     case http2(HTTP2Responder)
 
-    /// The request's head; unchanged until the response is finished.
+    /// The request's head; unchanged until the response is finished. A copy, at four references: take it once.
     package var request: RequestHead {
-        _read {
-            switch self {
-            case .http1(let connection): yield connection.request
-            case .http2(let responder): yield responder.request
-            }
+        switch self {
+        case .http1(let connection): connection.request
+        case .http2(let responder): responder.request
         }
     }
 

@@ -29,6 +29,7 @@ extension GatewayTests {
             arguments: ["authorization", "x-api-key", "api-key"])
         func providerKey(_ header: String) async throws {
             let path = temporaryPath("key")
+            defer { removeFile(path) }
             try writeFile(path, "provider-secret\n")
             let lines = try await withEngine(provider: "apiKey: file:\(path), apiKeyHeader: \(header)") {
                 gateway, upstream in

@@ -92,6 +92,7 @@ extension GatewayTests {
         func otherKey() async throws {
             let upstream = try FakeUpstream()
             let path = temporaryPath("key")
+            defer { removeFile(path) }
             func text(_ key: String) throws -> String {
                 try writeFile(path, key)
                 return "providers: [{name: default, apiKey: file:\(path)}]\n" + Lifecycle.models(["a": upstream])

@@ -102,6 +102,7 @@ extension GatewayTests {
                 #expect(answer.text.contains(#""code":"invalid_api_key""#))
             }
             let path = temporaryPath("key")
+            defer { removeFile(path) }
             try writeFile(path, "provider-secret")
             try await withEngine(refuse, provider: "apiKey: file:\(path)") { gateway, _ in
                 let answer = try await gateway.post("/v1/chat/completions", #"{"model":"m"}"#)

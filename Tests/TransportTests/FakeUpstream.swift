@@ -5,7 +5,8 @@ import HTTP
 import Reactor
 import TLS
 import Testing
-import Transport
+
+@testable import Transport
 
 /// A server whose every byte the test writes, on the test's thread.
 final class FakeUpstream {
@@ -66,6 +67,8 @@ final class TestCall: ResponseHandler {
     private(set) var body: [UInt8] = []
     private(set) var failure: UpstreamFailure?
     private(set) var endedAt: Int64 = 0
+    /// Is told what carries the call.
+    var residue: Residue?
     var onHead: (TestCall) -> Void = { _ in }
     var onBody: (TestCall) -> Void = { _ in }
     var onEnd: (TestCall) -> Void = { _ in }
@@ -81,6 +84,13 @@ final class TestCall: ResponseHandler {
     func responseHead(_ head: borrowing ResponseHead) {
         status = head.status
         events.append("head \(head.status)")
+        switch call.carrier {
+        case .http1(let connection):
+            residue?.watch(connection)
+            residue?.watch(connection.stream)
+        case .http2(let requester): residue?.watch(requester)
+        case .none, .pool: Issue.record("an answer without a carrier")
+        }
         onHead(self)
     }
 
@@ -113,7 +123,7 @@ final class TestCall: ResponseHandler {
 struct TestPool: Sendable {
     let reactor: TestReactor
     nonisolated(unsafe) let connections: EndpointConnections
-    nonisolated(unsafe) private let residue = Residue()
+    private nonisolated(unsafe) let residue = Residue()
 
     init(port: UInt16, on shared: TestReactor? = nil, _ change: (inout EndpointSettings) -> Void = { _ in }) throws {
         let reactor = try shared ?? TestReactor()
@@ -134,8 +144,7 @@ struct TestPool: Sendable {
     ) -> TestCall {
         reactor.run { _ in
             let call = TestCall(target, method: method, body: body)
-            residue.watch(call)
-            residue.watch(call.call)
+            call.residue = residue
             change(call)
             connections.start(call.call)
             return call
@@ -158,6 +167,6 @@ struct TestPool: Sendable {
     func stop(location: SourceLocation = #_sourceLocation) {
         run { connections.close() }
         reactor.wait(for: "upstream connections to end", location: location) { _ in connections.connectionCount == 0 }
-        reactor.stop(location: location)
+        reactor.stop(residue, location: location)
     }
 }

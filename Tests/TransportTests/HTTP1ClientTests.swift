@@ -266,6 +266,29 @@ struct HTTP1ClientTests {
         pool.stop()
     }
 
+    @Test("a body that ends with the connection is whole though the end overtakes a paused consumer")
+    func endOvertakes() throws {
+        let upstream = try FakeUpstream()
+        let pool = try TestPool(port: upstream.port)
+        let call = pool.start { $0.onBody = { $0.call.pause() } }
+        let peer = try upstream.accept()
+        peer.request()
+        peer.send("HTTP/1.1 200 OK\r\n\r\none")
+        pool.reactor.wait(for: "the first") { _ in call.text == "one" }
+        peer.send("two")
+        peer.close()
+        // Rounds in which the end is met.
+        for _ in 0..<3 { pool.run {} }
+        #expect(pool.run { !call.isDone })
+        pool.reactor.run { _ in
+            call.onBody = { _ in }
+            call.call.resume()
+        }
+        #expect(pool.finish(call) == ["head 200", "end"])
+        #expect(pool.run { call.text } == "onetwo")
+        pool.stop()
+    }
+
     @Test("a call that pauses on its last bytes leaves a connection that reads")
     func pausedAtEnd() throws {
         let upstream = try FakeUpstream()

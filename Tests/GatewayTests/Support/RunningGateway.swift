@@ -153,3 +153,5 @@ func writeFile(_ path: String, _ text: String) throws {
     fputs(text, file)
     fclose(file)
 }
+
+func removeFile(_ path: String) { unlink(path) }
