@@ -60,6 +60,25 @@ package func bytesBeginIgnoringCase(_ bytes: Span<UInt8>, with lowercase: Static
     }
 }
 
+/// Index of the last place, at or after `start`, where the literal of eight bytes or more begins; or `nil`.
+package func lastIndex(of literal: StaticString, in bytes: Span<UInt8>, from start: Int) -> Int? {
+    let length = literal.utf8CodeUnitCount
+    precondition(length >= 8 && start >= 0, "the first eight bytes are compared at once")
+    let wanted = UnsafeRawPointer(literal.utf8Start).loadUnaligned(as: UInt64.self)
+    return bytes.withUnsafeBytes { whole in
+        var index = whole.count - length
+        while index >= start {
+            if whole.loadUnaligned(fromByteOffset: index, as: UInt64.self) == wanted,
+                length == 8 || memcmp(whole.baseAddress! + index, literal.utf8Start, length) == 0
+            {
+                return index
+            }
+            index -= 1
+        }
+        return nil
+    }
+}
+
 /// A copy of the bytes as text; `nil` if they are not UTF-8.
 package func text(_ bytes: Span<UInt8>) -> String? {
     bytes.withUnsafeBufferPointer { String(validating: $0, as: UTF8.self) }

@@ -77,20 +77,19 @@ package struct ByteQueue: ~Copyable {
     /// Appends `value` in decimal.
     package mutating func append(decimal value: Int) {
         if value < 0 { append(UInt8(ascii: "-")) }
-        var rest = value.magnitude
         if capacity - tail < 20 { grow(by: 20) }
-        var digits = 1
-        var bound = rest / 10
-        while bound > 0 {
-            digits += 1
-            bound /= 10
-        }
+        var rest = value.magnitude
+        // Written from the end of the room that the longest number needs, then moved to its place.
         let start = base.unsafelyUnwrapped + tail
-        for index in stride(from: digits - 1, through: 0, by: -1) {
-            start.storeBytes(of: UInt8(truncatingIfNeeded: rest % 10) &+ 48, toByteOffset: index, as: UInt8.self)
-            rest /= 10
-        }
-        tail += digits
+        var first = 20
+        repeat {
+            first -= 1
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            start.storeBytes(of: UInt8(truncatingIfNeeded: digit) &+ 48, toByteOffset: first, as: UInt8.self)
+            rest = quotient
+        } while rest > 0
+        memmove(start, start + first, 20 - first)
+        tail += 20 - first
     }
 
     /// Appends `value` in lower-case hexadecimal without leading zeros.

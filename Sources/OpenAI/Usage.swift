@@ -104,20 +104,32 @@ package enum UsageReader {
     /// outermost object exactly if, put behind a `{`, it and what follows make up one whole object.
     private static func readTail(_ body: Span<UInt8>) -> Usage? {
         let key: StaticString = "\"usage\":"
-        var start = body.count - key.utf8CodeUnitCount
-        let limit = max(1, body.count - tailLimit)
-        while start >= limit {
-            if body[start] == UInt8(ascii: "\""), body[start - 1] == UInt8(ascii: ","),
-                bytesBegin(body.extracting(start...), with: key)
-            {
-                var object = ByteQueue()
-                object.append(UInt8(ascii: "{"))
-                object.append(body.extracting(start...))
-                return readMembers(object.span, toTheEnd: true)
-            }
-            start -= 1
+        let first = max(0, body.count - tailLimit)
+        guard let start = lastIndex(of: key, in: body, from: first), start > 0, body[start - 1] == UInt8(ascii: ",")
+        else { return nil }
+        let value = start + key.utf8CodeUnitCount
+        // Most often nothing follows: `…,"usage":{…}}`.
+        if body[body.count - 1] == UInt8(ascii: "}"),
+            let usage = readCounts(body.extracting(value..<(body.count - 1)))
+        {
+            return usage
         }
-        return nil
+        var object = ByteQueue()
+        object.append(UInt8(ascii: "{"))
+        object.append(body.extracting(start...))
+        return readMembers(object.span, toTheEnd: true)
+    }
+
+    /// The counts of what should be one whole object; `nil` if it is anything else.
+    private static func readCounts(_ object: Span<UInt8>) -> Usage? {
+        guard object.count > 1, object[0] == UInt8(ascii: "{") else { return nil }
+        var counts = UsageCounts()
+        do throws(JSONError) {
+            try counts.merge(object)
+        } catch {
+            return nil
+        }
+        return counts.usage
     }
 
     /// Bytes at the end of a body that are looked at first.

@@ -50,6 +50,8 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     package unowned(unsafe) var delegate: any ByteStreamDelegate
     /// Plaintext to send. Append, then call `touch`.
     package var output = ByteQueue()
+    /// Bytes of one read, at most 64 KiB. What is read of an endpoint may have to wait for a client, whole.
+    package var readSize = 64 * 1024
     /// How long the peer may take nothing while something waits, in nanoseconds.
     package var writeTimeout: Int64 = 30_000_000_000
     package private(set) var isOpen = true
@@ -158,7 +160,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         if let tls, tls.hasUnreadInput, !deliverPlaintext(tls) { return }
         for _ in 0..<ByteStream.readsPerTurn {
             guard isOpen, !isReadingPaused, isReadable else { return }
-            let buffer = reactor.readBuffer
+            let buffer = UnsafeMutableRawBufferPointer(rebasing: reactor.readBuffer[..<readSize])
             let count = Glibc.recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 meter.received(count)

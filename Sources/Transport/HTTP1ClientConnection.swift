@@ -28,6 +28,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
         self.pool = pool
         chunks = ChunkedDecoder(limits: pool.settings.responseLimits)
         stream.delegate = self
+        stream.readSize = 32 * 1024
         stream.writeTimeout = pool.settings.timeouts.idle
     }
 

@@ -27,6 +27,7 @@ final class HTTP2ClientConnection: ByteStreamDelegate, HTTP2ClientDelegate {
         session = HTTP2ClientSession(limits: limits, now: stream.reactor.now)
         session.delegate = self
         stream.delegate = self
+        stream.readSize = 32 * 1024
         stream.writeTimeout = min(pool.settings.timeouts.idle, 60_000_000_000)
         stream.setDeadline(openedAt + HTTP2ClientConnection.tick)
         stream.touch()

@@ -92,3 +92,17 @@ final class Residue {
 func millis(_ count: Int64) -> Int64 { count * 1_000_000 }
 
 func monotonicNow() -> Int64 { penstock_monotonic_nanos() }
+
+/// Waits for a time on the reactor's own clock, where the time itself is what is tested.
+final class TestTimer: TimerHandler {
+    private let reactor: TestReactor
+    private var hasFired = false
+
+    init(_ reactor: TestReactor, millis count: Int64) throws {
+        self.reactor = reactor
+        reactor.run { _ = $0.schedule(self, at: monotonicNow() + millis(count)) }
+    }
+
+    func timerFired() { hasFired = true }
+    func wait() { reactor.wait(for: "the time") { _ in self.hasFired } }
+}
