@@ -71,7 +71,8 @@ let package = Package(
         tests("HTTP2Tests", uses: ["HTTP2", "HTTP", "CNghttp2"]),
         tests("OpenAITests", uses: ["OpenAI"]),
         tests("ConfigTests", uses: ["Config", "Topology"]),
-        tests("TransportTests", uses: ["CLinux", "Transport", "Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
+        tests(
+            "TransportTests", uses: ["CLinux", "COpenSSL", "Transport", "Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
         tests(
             "EngineSimulatorTests",
             uses: ["EngineSimulator", "Transport", "Reactor", "HTTP", "HTTP2", "OpenAI", "Telemetry"]),

@@ -103,7 +103,10 @@ struct ReactorLoopTests {
             reactor.callAtRoundEnd(listener)
             listener.log.append("job")
         }
-        let log = reactor.run { _ in listener.log }
+        let log = reactor.run { _ in
+            listener.onRoundEnd = nil
+            return listener.log
+        }
         #expect(log == ["job", "end", "end", "end"])
     }
 
@@ -117,6 +120,7 @@ struct ReactorLoopTests {
             reactor.callAgain(listener)
         }
         reactor.wait(for: "a hundred calls") { _ in listener.log.count == 100 }
+        reactor.run { _ in listener.onReady = nil }
     }
 
     @Test("events of a descriptor that was forgotten in the same round reach nobody")
@@ -147,6 +151,7 @@ struct ReactorLoopTests {
         reactor.wait(for: "one of them") { _ in listeners.contains { !$0.log.isEmpty } }
         reactor.run { _ in }
         #expect(reactor.run { _ in listeners.map(\.log.count).sorted() } == [0, 1])
+        reactor.run { _ in listeners.forEach { $0.onReady = nil } }
         for pair in pairs { for end in pair { close(end) } }
     }
 

@@ -84,7 +84,11 @@ private struct Line {
     }
 
     func stop(location: SourceLocation = #_sourceLocation) {
-        run { stream.close() }
+        run {
+            stream.close()
+            // What the test set holds this line.
+            listener.onReceived = {}
+        }
         reactor.stop(location: location)
     }
 }
