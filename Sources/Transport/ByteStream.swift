@@ -3,36 +3,6 @@ internal import Glibc
 package import Reactor
 package import TLS
 
-/// Why a byte stream ended without being asked to.
-package enum StreamFailure: Error, Equatable {
-    /// A read or write failed with this `errno`.
-    case system(Int32)
-    /// The handshake or a record failed.
-    case tls(TLSError)
-    /// The peer took nothing for the write timeout.
-    case writeStalled
-}
-
-/// Is called by the byte stream it speaks a protocol over.
-package protocol ByteStreamDelegate: AnyObject {
-    /// Bytes arrived; all of them are to be taken. They are valid for the call.
-    func received(_ bytes: Span<UInt8>)
-    /// The TLS handshake is done. Not called for plain streams.
-    func established()
-    /// The peer sends no more. While reading is paused this may come before bytes that are still unread.
-    func inputEnded()
-    /// What waited to be sent has fallen below the low-water mark, after it had been above the high one.
-    func drained()
-    /// A round ends: the last chance to add to `output` before it is written.
-    ///
-    /// - Returns: Whether there is more to add once this is sent.
-    func prepareOutput() -> Bool
-    /// The deadline set with `setDeadline` has passed.
-    func deadlinePassed()
-    /// The stream failed and is closed. The last call.
-    func failed(_ failure: StreamFailure)
-}
-
 /// One connected socket, with or without TLS, on one reactor.
 ///
 /// Reads go to the delegate as they come; writes gather in `output` and leave in one `write(2)` at the end of the
@@ -423,29 +393,5 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         // A reset would overtake the alert that tells the peer what was wrong with its TLS.
         if case .tls = failure { close() } else { close(reset: true) }
         delegate.failed(failure)
-    }
-}
-
-/// Stands in for a protocol that has said its last word.
-private final class DetachedDelegate: ByteStreamDelegate {
-    private unowned let stream: ByteStream
-
-    init(_ stream: ByteStream) { self.stream = stream }
-
-    func received(_ bytes: Span<UInt8>) {}
-    func established() {}
-    func inputEnded() { stream.close() }
-    func drained() {}
-    func prepareOutput() -> Bool { false }
-    func deadlinePassed() { stream.close() }
-    func failed(_ failure: StreamFailure) {}
-}
-
-extension Span where Element == UInt8 {
-    /// The bytes as a span that the caller keeps alive.
-    @_lifetime(borrow bytes)
-    init(_unsafeBytes bytes: UnsafeRawBufferPointer) {
-        let typed = bytes.assumingMemoryBound(to: UInt8.self)
-        self = _overrideLifetime(Span(_unsafeElements: typed), borrowing: bytes)
     }
 }

@@ -14,31 +14,31 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
     /// The head of the request that is read or answered now.
     package private(set) var request = RequestHead()
 
-    private unowned let server: HTTPServer
-    private let place: Int
+    unowned let server: HTTPServer
+    let place: Int
     private let origin: Origin
-    private var handler: (any RequestHandler)?
-    private var inbox = ByteQueue()
+    var handler: (any RequestHandler)?
+    var inbox = ByteQueue()
     private var scanner = HTTP1HeadScanner(for: .request)
     private var chunks: ChunkedDecoder
-    private var phase = Phase.idle
+    var phase = Phase.idle
     private var bodyRemaining = 0
     private var bodyReceived = 0
     private var bodyDeadline = Int64.max
-    private var response = ResponsePhase.none
+    var response = ResponsePhase.none
     private var responseFraming = BodyFraming.none
-    private var closesAfterResponse = false
+    var closesAfterResponse = false
     private var isContinued = false
-    private var isDraining = false
+    var isDraining = false
     private var discarded = 0
-    private var isFirstRequest = true
+    var isFirstRequest = true
 
     /// After a refusal, that much of an unwanted body is read so that the client can see the answer.
     private static let discardLimit = 64 * 1024
     /// The most that is read and thrown away of a client that goes on sending after its answer, within a second.
     private static let lingerLimit = 64 << 20
 
-    private enum Phase {
+    enum Phase {
         /// Between requests: nothing of the next head has come.
         case idle
         case head, fixedBody, chunkedBody
@@ -49,7 +49,7 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         case closed
     }
 
-    private enum ResponsePhase { case none, body, done }
+    enum ResponsePhase { case none, body, done }
 
     init(_ stream: ByteStream, server: HTTPServer, place: Int, origin: Origin) {
         self.stream = stream
@@ -324,84 +324,6 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         if phase != .complete, phase != .closed, !(phase == .idle && stream.isFull) { stream.resumeReading() }
     }
 
-    /// Ends the connection so that the client can still read the answer: says that we send no more, then reads and
-    /// throws away what it still sends, for a second at most (closing with unread bytes would reset the connection).
-    private func closeAfterAnswer() {
-        if phase == .complete, inbox.isEmpty {
-            leave()
-            return
-        }
-        releaseHandler()
-        phase = .discarding
-        stream.endOutputWhenSent()
-        inbox.removeAll()
-        stream.setDeadline(stream.reactor.now + 1_000_000_000)
-        stream.resumeReading()
-    }
-
-    private func refuseBody() {
-        refuseRequest(Refusal(status: 413, reason: "the request body is too large"))
-    }
-
-    /// Refuses a request that has a handler.
-    private func refuseRequest(_ refusal: Refusal) {
-        guard response == .none else {
-            abandonRequest(refusal.status == 408 ? .clientStalled : .protocolError)
-            return refuse(refusal)
-        }
-        var known = refusal
-        known.isKnownToHandler = true
-        abandonRequest(.refused(status: refusal.status))
-        refuse(known)
-    }
-
-    /// Answers what no handler will answer, and closes.
-    private func refuse(_ refusal: Refusal) {
-        server.metrics.cut(refusal.status == 408 ? .headerTimeout : .protocolError)
-        guard response == .none else { return shut() }
-        var head = ResponseHead()
-        var body = ByteQueue()
-        server.service.render(refusal, head: &head, body: &body)
-        head.framing = .length(body.count)
-        closesAfterResponse = true
-        head.keepsAlive = false
-        HTTP1Writer.responseHead(head, to: .get, date: server.date.span, into: &stream.output)
-        stream.output.append(body.bytes)
-        response = .done
-        phase = .discarding
-        stream.touch()
-        closeAfterAnswer()
-    }
-
-    // MARK: Ending
-
-    private func abandonRequest(_ reason: Abort) {
-        guard response != .done, phase != .idle, phase != .head, let handler else { return }
-        self.handler = nil
-        handler.requestAborted(reason)
-        server.service.recycle(handler)
-    }
-
-    private func releaseHandler() {
-        if let handler { server.service.recycle(handler) }
-        handler = nil
-    }
-
-    private func shut(reset: Bool = false) {
-        guard phase != .closed else { return }
-        stream.close(reset: reset)
-        leave()
-    }
-
-    /// Leaves the stream to itself: it sends what waits, then closes.
-    private func leave() {
-        guard phase != .closed else { return }
-        phase = .closed
-        releaseHandler()
-        stream.detach()
-        server.left(place)
-    }
-
     package func established() {}
 
     package func drained() {
@@ -413,36 +335,6 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
     }
 
     package func prepareOutput() -> Bool { false }
-
-    package func deadlinePassed() {
-        switch phase {
-        case .discarding where stream.unsent > 0: stream.setDeadline(stream.reactor.now + 1_000_000_000)
-        case .idle, .discarding, .closed: shut()
-        case .head:
-            // A client that has sent nothing at all learns nothing.
-            inbox.isEmpty ? shut() : refuse(Refusal(status: 408, reason: "the request head came too slowly"))
-        case .fixedBody, .chunkedBody:
-            refuseRequest(Refusal(status: 408, reason: "the request body came too slowly"))
-        case .complete: break
-        }
-    }
-
-    package func failed(_ failure: StreamFailure) {
-        abandonRequest(failure == .writeStalled ? .clientStalled : .clientGone)
-        leave()
-    }
-
-    func drain() {
-        isDraining = true
-        // A connection just accepted still has its first request answered. An idle one does not close at once: the
-        // answer before may still wait to be sent.
-        if phase == .idle, !(isFirstRequest && server.isAccepting) { leave() }
-    }
-
-    func closeNow() {
-        abandonRequest(.shutdown)
-        shut()
-    }
 }
 
 /// Continues with pipelined bytes in a round of its own, so that a long pipeline does not recurse.
