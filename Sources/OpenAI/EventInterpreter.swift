@@ -80,7 +80,8 @@ internal struct EventInterpreter: Sendable {
                 summary.contentEvents += 1
                 return fields.marks.nullUsage ? nullUsage(bytes, data) : .keep
             }
-            return readCompletion(payload, name: name)
+            let verdict = readCompletion(payload, name: name)
+            return verdict == .keep && name.count == 0 ? nullUsage(bytes, data) : verdict
         case .messages, .responses, .other:
             readNamed(fields, payload, name: name)
             return .keep

@@ -79,6 +79,9 @@ private let streams = [
         "comments and empty lines", ": hi\n\n\n\n" + ordinary + ": ping\n" + usageChunk + ":\n\n" + done,
         stripped: ": hi\n\n\n\n" + ordinary + ":\n\n" + done),
     StreamRow("null usage", chunk("a", extra: #","usage":null"#) + done, stripped: chunk("a") + done),
+    StreamRow(
+        "null usage of the last chunk", chunk("", finish: "\"stop\"", extra: #","usage":null"#) + done,
+        stripped: chunk("", finish: "\"stop\"") + done),
     StreamRow("null usage not at the end", chunk("a", extra: #","usage":null,"x":1"#) + done),
     StreamRow("usage with choices", chunk("a", extra: #","usage":{"prompt_tokens":1}"#) + done),
     StreamRow("a token that is the word usage", chunk("usage") + chunk("error") + chunk("finish_reason") + done),
