@@ -52,24 +52,10 @@ internal struct UsageCounts: Sendable {
     internal mutating func merge(_ object: Span<UInt8>) throws(JSONError) {
         var reader = JSONMemberReader()
         while let member = try reader.next(object) {
-            let key = object.extracting(member.key)
             if member.value.kind == .object {
                 try mergeDetails(object.extracting(member.value.range))
-                continue
-            }
-            guard let count = jsonInteger(member.value, in: object) else { continue }
-            if bytesEqual(key, "prompt_tokens") {
-                prompt = count
-            } else if bytesEqual(key, "input_tokens") {
-                input = count
-            } else if bytesEqual(key, "completion_tokens") || bytesEqual(key, "output_tokens") {
-                completion = count
-            } else if bytesEqual(key, "total_tokens") {
-                total = count
-            } else if bytesEqual(key, "cache_read_input_tokens") {
-                cacheRead = count
-            } else if bytesEqual(key, "cache_creation_input_tokens") {
-                cacheWritten = count
+            } else if let count = jsonInteger(member.value, in: object) {
+                note(object.extracting(member.key), count)
             }
         }
     }
@@ -79,13 +65,76 @@ internal struct UsageCounts: Sendable {
         var reader = JSONMemberReader()
         while let member = try reader.next(object) {
             guard let count = jsonInteger(member.value, in: object) else { continue }
-            let key = object.extracting(member.key)
-            if bytesEqual(key, "cached_tokens") {
-                cached = count
-            } else if bytesEqual(key, "reasoning_tokens") {
-                reasoning = count
-            }
+            noteDetail(object.extracting(member.key), count)
         }
+    }
+
+    private mutating func note(_ key: Span<UInt8>, _ count: Int) {
+        // By length first: most members cost one comparison of a number and one of bytes.
+        switch key.count {
+        case 13 where bytesEqual(key, "prompt_tokens"): prompt = count
+        case 12 where bytesEqual(key, "input_tokens"): input = count
+        case 17 where bytesEqual(key, "completion_tokens"): completion = count
+        case 13 where bytesEqual(key, "output_tokens"): completion = count
+        case 12 where bytesEqual(key, "total_tokens"): total = count
+        case 23 where bytesEqual(key, "cache_read_input_tokens"): cacheRead = count
+        case 27 where bytesEqual(key, "cache_creation_input_tokens"): cacheWritten = count
+        default: break
+        }
+    }
+
+    private mutating func noteDetail(_ key: Span<UInt8>, _ count: Int) {
+        switch key.count {
+        case 13 where bytesEqual(key, "cached_tokens"): cached = count
+        case 16 where bytesEqual(key, "reasoning_tokens"): reasoning = count
+        default: break
+        }
+    }
+}
+
+extension UsageCounts {
+    /// Takes the numbers of a `usage` object that is written as engines write it: names without escapes, numbers, and
+    /// objects of such, without blanks. A fifth of the cost of `merge`.
+    ///
+    /// - Returns: Whether it was all of that and nothing else; if not, some numbers may have been taken.
+    internal mutating func mergePlain(_ object: Span<UInt8>) -> Bool {
+        var index = 0
+        return mergePlain(object, at: &index, isDetail: false) && index == object.count
+    }
+
+    private mutating func mergePlain(_ text: Span<UInt8>, at index: inout Int, isDetail: Bool) -> Bool {
+        guard index + 1 < text.count, text[index] == UInt8(ascii: "{") else { return false }
+        index += 1
+        while index < text.count, text[index] == UInt8(ascii: "\"") {
+            let start = index + 1
+            guard let end = firstIndex(of: UInt8(ascii: "\""), in: text, from: start), end + 2 < text.count,
+                text[end - 1] != UInt8(ascii: "\\"), text[end + 1] == UInt8(ascii: ":")
+            else { return false }
+            index = end + 2
+            let key = text.extracting(start..<end)
+            if text[index] == UInt8(ascii: "{") {
+                guard !isDetail, mergePlain(text, at: &index, isDetail: true) else { return false }
+            } else {
+                guard let count = plainNumber(text, at: &index) else { return false }
+                if isDetail { noteDetail(key, count) } else { note(key, count) }
+            }
+            guard index < text.count else { return false }
+            index += 1
+            if text[index - 1] == UInt8(ascii: "}") { return true }
+            guard text[index - 1] == UInt8(ascii: ",") else { return false }
+        }
+        return false
+    }
+
+    /// A count as JSON writes it: no leading zero, at most 15 digits.
+    private func plainNumber(_ text: Span<UInt8>, at index: inout Int) -> Int? {
+        let start = index
+        var value = 0
+        while index < text.count, case let digit = text[index] &- 48, digit < 10, index - start < 15 {
+            value = value &* 10 &+ Int(digit)
+            index += 1
+        }
+        return index > start && (text[start] != 48 || index == start + 1) ? value : nil
     }
 }
 
@@ -123,6 +172,8 @@ package enum UsageReader {
     /// The counts of what should be one whole object; `nil` if it is anything else.
     private static func readCounts(_ object: Span<UInt8>) -> Usage? {
         guard object.count > 1, object[0] == UInt8(ascii: "{") else { return nil }
+        var plain = UsageCounts()
+        if plain.mergePlain(object) { return plain.usage }
         var counts = UsageCounts()
         do throws(JSONError) {
             try counts.merge(object)

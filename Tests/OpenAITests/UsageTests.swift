@@ -34,6 +34,20 @@ struct UsageReaderTests {
                 expected: [9, 8]),
             Row(
                 testDescription: "in a string", body: #"{"a":",\"usage\":{\"prompt_tokens\":3}}"}"#, expected: nil),
+            Row(
+                testDescription: "with blanks",
+                body: #"{"a":1,"usage":{ "prompt_tokens": 3, "completion_tokens": 4 }}"#,
+                expected: [3, 4]),
+            Row(
+                testDescription: "with details and a fraction",
+                body: #"{"a":1,"usage":{"prompt_tokens":3,"d":{"cached_tokens":1},"time":0.5,"completion_tokens":4}}"#,
+                expected: [3, 4]),
+            Row(
+                testDescription: "a name with an escape",
+                body: #"{"a":1,"usage":{"prompt_tokens":3,"x\"":9,"completion_tokens":4}}"#, expected: [3, 4]),
+            Row(
+                testDescription: "a leading zero is no JSON", body: #"{"a":1,"usage":{"prompt_tokens":03}}"#,
+                expected: nil),
             Row(testDescription: "null", body: #"{"a":1,"usage":null}"#, expected: nil),
             Row(testDescription: "cut off", body: #"{"a":1,"usage":{"prompt_tokens":3"#, expected: nil),
             Row(testDescription: "empty", body: "", expected: nil),
