@@ -52,11 +52,17 @@ let package = Package(
         unsafeRoom("HTTP2", uses: ["HTTP", "CNghttp2"]),
         room("OpenAI"),
         unsafeRoom("Config", uses: ["Topology", "CYAML"]),
+        room("Limits"),
+        room("Health"),
+        room("Routing", uses: ["Topology", "Health"]),
         unsafeRoom("Transport", uses: ["Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
         room("EngineSimulator", uses: ["Transport", "Reactor", "HTTP", "OpenAI", "Telemetry"]),
         room(
             "Gateway",
-            uses: ["Transport", "Reactor", "TLS", "HTTP", "HTTP2", "OpenAI", "Config", "Topology", "Telemetry"]),
+            uses: [
+                "Transport", "Reactor", "TLS", "HTTP", "HTTP2", "OpenAI", "Config", "Topology", "Limits", "Health",
+                "Routing", "Telemetry",
+            ]),
         .executableTarget(
             name: "penstock",
             dependencies: ["Gateway", "EngineSimulator", "Config", "Topology", "Telemetry", "Reactor", argumentParser],
@@ -71,6 +77,9 @@ let package = Package(
         tests("HTTP2Tests", uses: ["HTTP2", "HTTP", "CNghttp2"]),
         tests("OpenAITests", uses: ["OpenAI"]),
         tests("ConfigTests", uses: ["Config", "Topology"]),
+        tests("LimitsTests", uses: ["Limits"]),
+        tests("HealthTests", uses: ["Health"]),
+        tests("RoutingTests", uses: ["Routing", "Topology", "Health"]),
         tests(
             "TransportTests", uses: ["CLinux", "COpenSSL", "Transport", "Reactor", "TLS", "HTTP", "HTTP2", "Telemetry"]),
         tests(
@@ -80,7 +89,7 @@ let package = Package(
             "GatewayTests",
             uses: [
                 "CLinux", "Gateway", "Config", "Telemetry", "Topology", "Transport", "Reactor", "HTTP", "HTTP2",
-                "OpenAI", "TLS", "COpenSSL",
+                "OpenAI", "TLS", "COpenSSL", "Limits", "Health", "Routing",
             ]),
     ]
 )

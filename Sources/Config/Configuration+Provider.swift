@@ -2,6 +2,8 @@ extension Configuration {
     /// An upstream API with its credentials. An item of `providers` in the file.
     package struct Provider: Sendable, Equatable {
         package var name = "default"
+        /// What its endpoints are. Default `auto`: found out from what they say of themselves.
+        package var engine = Engine.auto
         /// Sent with every request; `nil`: none. Default `nil`.
         package var apiKey: Secret?
         /// The field the key is sent in. Default `authorization`, where `Bearer` stands before it.
@@ -22,6 +24,11 @@ extension Configuration {
         package var includeUsage = UsageReporting.auto
 
         package init(name: String = "default") { self.name = name }
+
+        /// What answers behind an endpoint: it decides which extensions of the API may be used.
+        package enum Engine: String, Sendable, CaseIterable {
+            case auto, vllm, sglang, llamacpp, tgi, ollama, openai, anthropic, other
+        }
     }
 
     /// Which field carries a provider's key.

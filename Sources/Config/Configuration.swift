@@ -12,6 +12,8 @@ package struct Configuration: Sendable, Equatable {
     package var workers: Int?
     /// Names clients may write and the pools that serve them.
     package var models: [Model] = []
+    /// Name of the model that serves names no model matches; `nil`: they are unknown. Default `nil`.
+    package var defaultModel: String?
     /// Interchangeable endpoints under a name, with their provider. No two have the same name.
     package var pools: [Pool] = []
     package var logging = Logging()
@@ -28,6 +30,9 @@ package struct Configuration: Sendable, Equatable {
 
     /// The pool of that name.
     package func pool(named name: String) -> Pool? { pools.first { $0.name == name } }
+
+    /// The model of that name as it stands under `models`, no alias or match of its `*`.
+    package func model(named name: String) -> Model? { models.first { $0.name == name } }
 }
 
 extension Configuration {
@@ -74,41 +79,6 @@ extension Configuration {
         package var timeout = Duration.seconds(30)
 
         package init() {}
-    }
-
-    /// A name clients may write, and where it leads. An item of `models` in the file.
-    package struct Model: Sendable, Equatable {
-        /// Exact, or with one `*` that stands for any characters. 1...128 bytes.
-        package var name: String
-        /// Other names for it, exact or with one `*`; an endpoint sees `name` instead. Default none.
-        package var aliases: [String] = []
-        /// Name of a pool that exists.
-        package var pool: String
-
-        package init(name: String, aliases: [String] = [], pool: String) {
-            self.name = name
-            self.aliases = aliases
-            self.pool = pool
-        }
-    }
-
-    /// Interchangeable endpoints serving one upstream model. An item of `pools` in the file.
-    package struct Pool: Sendable, Equatable {
-        package var name: String
-        /// The model name endpoints are asked for; `nil`: the name the client's name resolves to. Default `nil`.
-        package var upstreamModel: String?
-        /// At least one, no two alike.
-        package var endpoints: [Endpoint]
-        /// Whether the models that endpoints list in `/v1/models` are served by those endpoints without being
-        /// named under `models`. Default `false`.
-        package var discoverModels = false
-        /// How the endpoints are talked to; default the provider named `default`, or built-in defaults.
-        package var provider = Provider()
-
-        package init(name: String, endpoints: [Endpoint]) {
-            self.name = name
-            self.endpoints = endpoints
-        }
     }
 
     /// One address in a pool.

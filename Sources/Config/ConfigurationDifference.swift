@@ -22,10 +22,9 @@ package struct ConfigurationDifference: Sendable, Equatable, CustomStringConvert
 
     /// What leads from `old` to `new`.
     package init(from old: Configuration, to new: Configuration) {
-        compare("model", old.models, new.models, name: \.name) { old, new in
-            (old.aliases != new.aliases ? ["aliases"] : []) + (old.pool != new.pool ? ["pool"] : [])
-        }
+        compare("model", old.models, new.models, name: \.name, parts: Self.changedParts)
         compare("pool", old.pools, new.pools, name: \.name, parts: Self.changedParts)
+        if old.defaultModel != new.defaultModel { changed.append("defaultModel") }
         compareListeners(old, new)
         if old.workers != new.workers { needsRestart.append("workers") }
         if old.adminAddress != new.adminAddress { needsRestart.append("admin.address") }
@@ -71,12 +70,41 @@ package struct ConfigurationDifference: Sendable, Equatable, CustomStringConvert
         for item in old where after[name(item)] == nil { removed.append("\(kind) \(quoted(name(item)))") }
     }
 
+    private static func changedParts(from old: Configuration.Model, to new: Configuration.Model) -> [String] {
+        var parts: [String] = []
+        if old.aliases != new.aliases { parts.append("aliases") }
+        if old.tiers != new.tiers { parts.append(old.isPlain && new.isPlain ? "pool" : "tiers") }
+        if old.routes != new.routes { parts.append("routes") }
+        if old.priority != new.priority { parts.append("priority") }
+        if old.fallbacks != new.fallbacks { parts.append("fallbacks") }
+        return parts
+    }
+
     private static func changedParts(from old: Configuration.Pool, to new: Configuration.Pool) -> [String] {
         var parts: [String] = []
         if old.endpoints != new.endpoints { parts.append("endpoints") }
         if old.upstreamModel != new.upstreamModel { parts.append("upstreamModel") }
         if old.discoverModels != new.discoverModels { parts.append("discoverModels") }
         if old.provider != new.provider { parts.append("provider") }
+        if old.balancing != new.balancing { parts.append("balancing") }
+        if old.affinity != new.affinity { parts.append("affinity") }
+        if old.health != new.health { parts.append("health") }
+        if old.ejection != new.ejection { parts.append("ejection") }
+        if old.slowStart != new.slowStart { parts.append("slowStart") }
+        if old.concurrency != new.concurrency { parts.append("concurrency") }
+        if old.queue != new.queue { parts.append("queue") }
+        if old.retries != new.retries { parts.append("retries") }
+        if old.timeouts != new.timeouts { parts.append("timeouts") }
+        if old.hedgeAfter != new.hedgeAfter { parts.append("hedging") }
+        if old.continuation != new.continuation { parts.append("continuation") }
         return parts
+    }
+}
+
+extension Configuration.Model {
+    /// Whether `pool: NAME` says all of its tiers.
+    fileprivate var isPlain: Bool {
+        guard let target = tiers.first?.targets.first else { return false }
+        return tiers == [Tier(pool: target.pool)]
     }
 }

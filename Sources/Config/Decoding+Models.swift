@@ -16,11 +16,14 @@ struct ModelReader {
     private var models: [Configuration.Model] = []
     /// Names and aliases of all models.
     private var names: [String: Position] = [:]
-    /// What models refer to, resolved when all pools are known.
-    private var references: [(pool: String, position: Position)] = []
+    /// The model behind each alias.
+    private var modelOfAlias: [String: String] = [:]
+    /// Reads where models lead; what it collects is resolved when all is known.
+    private var routing: RouteReader
 
     private init(_ root: Section) {
         decoding = root.decoding
+        routing = RouteReader(root.decoding)
         providers = decoding.readProviders(root).map { Defined(value: $0.provider, position: $0.position) }
     }
 
@@ -29,19 +32,27 @@ struct ModelReader {
         var reader = ModelReader(root)
         for item in root.items("pools") ?? [] { reader.readPool(item) }
         for item in root.items("models") ?? [] { reader.readModel(item) }
+        configuration.defaultModel = reader.readDefaultModel(root)
         reader.resolve()
         configuration.models = reader.models
         configuration.pools = reader.pools.map(\.value)
     }
 
     private mutating func resolve() {
-        for reference in references {
-            if let index = poolIndices[reference.pool] {
+        for reference in routing.pools {
+            if let index = poolIndices[reference.name] {
                 pools[index].isUsed = true
             } else {
-                let hint = suggestion(for: reference.pool, among: pools.map(\.value.name))
-                decoding.report("no pool is named \(quoted(reference.pool))\(hint)", at: reference.position)
+                let hint = suggestion(for: reference.name, among: pools.map(\.value.name))
+                decoding.report("no pool is named \(quoted(reference.name))\(hint)", at: reference.position)
             }
+        }
+        let known = Set(models.map(\.name))
+        for reference in routing.models where !known.contains(reference.name) {
+            let hint =
+                modelOfAlias[reference.name].map { "; it is an alias of \(quoted($0))" }
+                ?? suggestion(for: reference.name, among: known.sorted())
+            decoding.report("no model is named \(quoted(reference.name))\(hint)", at: reference.position)
         }
         for pool in pools where !pool.isUsed && !pool.value.discoverModels {
             decoding.report("no model uses pool \(quoted(pool.value.name))", at: pool.position, severity: .warning)
@@ -58,11 +69,6 @@ struct ModelReader {
         if let name { section.title = "pool \(quoted(name.text))" }
         var pool = Configuration.Pool(name: name?.text ?? "", endpoints: [])
         readServing(section, into: &pool)
-        section.boolean("discoverModels", into: &pool.discoverModels)
-        if pool.discoverModels, pool.upstreamModel != nil {
-            let position = section.node("upstreamModel")?.position
-            decoding.report("upstreamModel cannot stand beside discoverModels: true", at: position)
-        }
         section.finish()
         if let name { add(pool, at: name.position) }
     }
@@ -83,20 +89,32 @@ struct ModelReader {
         if section.position != nil, !section.has("endpoints") {
             section.report("\(section.title) needs endpoints, a list of URLs")
         }
-        guard let items = section.items("endpoints") else { return }
+        pool.endpoints = endpoints(section, of: pool.provider)
+        section.boolean("discoverModels", into: &pool.discoverModels)
+        if pool.discoverModels, pool.upstreamModel != nil {
+            let position = section.node("upstreamModel")?.position
+            decoding.report("upstreamModel cannot stand beside discoverModels: true", at: position)
+        }
+        pool.readPolicies(section)
+    }
+
+    private func endpoints(_ section: Section, of provider: Configuration.Provider) -> [Configuration.Endpoint] {
+        guard let items = section.requiredItems("endpoints") else { return [] }
         if items.isEmpty {
             decoding.report("endpoints of \(section.title) is empty", at: section.node("endpoints")?.position)
         }
+        var endpoints: [Configuration.Endpoint] = []
         var positions: [EndpointAddress: Position] = [:]
         for item in items {
-            guard let (endpoint, position) = endpoint(item, of: pool.provider) else { continue }
+            guard let (endpoint, position) = endpoint(item, of: provider) else { continue }
             if let first = positions[endpoint.address] {
                 decoding.reportDuplicate("endpoint", endpoint.address.description, at: position, first: first)
             } else {
                 positions[endpoint.address] = position
-                pool.endpoints.append(endpoint)
+                endpoints.append(endpoint)
             }
         }
+        return endpoints
     }
 
     /// The provider of that name; without a name, the one named `default`, or the built-in one.
@@ -150,37 +168,67 @@ struct ModelReader {
             claim(name.text, at: name.position)
         }
         let aliases = readAliases(section, model: name?.text)
-        let pool = section.string("pool", limit: 128)
-        if let pool { references.append((pool.text, pool.position)) }
-        if section.has("pool") {
-            refuseOwnEndpoints(section, beside: pool?.text ?? "")
-        } else {
-            readOwnPool(section, name: name)
-        }
+        let tiers = readTiers(section, name: name)
+        let routes = routing.routes(section)
+        let priority = routing.priority(section) ?? 0
+        let fallbacks = routing.fallbacks(section, of: name?.text)
         section.finish()
         if let name {
-            models.append(Configuration.Model(name: name.text, aliases: aliases, pool: pool?.text ?? name.text))
+            models.append(
+                Configuration.Model(
+                    name: name.text, aliases: aliases, tiers: tiers, routes: routes, priority: priority,
+                    fallbacks: fallbacks))
         }
+    }
+
+    /// Reads `pool`, `tiers`, or `endpoints` with the other keys of a pool.
+    private mutating func readTiers(
+        _ section: Section, name: (text: String, position: Position)?
+    ) -> [Configuration.Model.Tier] {
+        let pool = routing.pool(section)
+        let tiers = routing.tiers(section)
+        if section.has("tiers") {
+            if section.has("pool") {
+                decoding.report(
+                    "\(section.title) has both pool and tiers; name the pool as one of the tiers",
+                    at: section.entry("tiers")?.position)
+            }
+            refusePoolKeys(section, "belongs to the pools that tiers name")
+            return tiers
+        }
+        if section.has("pool") {
+            refusePoolKeys(section, "belongs to the pool, here \(quoted(pool ?? ""))")
+            return pool.map { [Configuration.Model.Tier(pool: $0)] } ?? []
+        }
+        guard section.has("endpoints") else {
+            section.report("\(section.title) needs a pool, tiers, or endpoints of its own")
+            for key in Configuration.Pool.keys { _ = section.misplaced(key) }
+            return []
+        }
+        // A model with endpoints is a pool of the same name.
+        var own = Configuration.Pool(name: name?.text ?? "", endpoints: [])
+        readServing(section, into: &own)
+        guard let name else { return [] }
+        add(own, at: name.position, isUsed: true)
+        return [Configuration.Model.Tier(pool: name.text)]
     }
 
     /// What a pool has cannot stand beside the name of one.
-    private func refuseOwnEndpoints(_ section: Section, beside pool: String) {
-        for key in ["endpoints", "upstreamModel", "provider"] {
-            guard let entry = section.entry(key) else { continue }
-            decoding.report("\(key) belongs to the pool, here \(quoted(pool))", at: entry.position)
+    private func refusePoolKeys(_ section: Section, _ reason: String) {
+        for key in Configuration.Pool.keys {
+            guard let entry = section.misplaced(key) else { continue }
+            decoding.report("\(key) \(reason)", at: entry.position)
         }
     }
 
-    /// A model with endpoints is a pool of the same name.
-    private mutating func readOwnPool(_ section: Section, name: (text: String, position: Position)?) {
-        var pool = Configuration.Pool(name: name?.text ?? "", endpoints: [])
-        guard section.has("endpoints") else {
-            section.report("\(section.title) needs a pool, or endpoints of its own")
-            _ = ["endpoints", "upstreamModel", "provider"].map(section.entry)
-            return
+    private mutating func readDefaultModel(_ root: Section) -> String? {
+        let name = routing.defaultModel(root)
+        if let name, let all = models.first(where: { $0.name == "*" || $0.aliases.contains("*") }), all.name != name {
+            decoding.report(
+                "defaultModel is never used: model \(quoted(all.name)) matches every name",
+                at: root.position(of: "defaultModel"), severity: .warning)
         }
-        readServing(section, into: &pool)
-        if let name { add(pool, at: name.position, isUsed: true) }
+        return name
     }
 
     private mutating func readAliases(_ section: Section, model: String?) -> [String] {
@@ -191,6 +239,7 @@ struct ModelReader {
         return items.compactMap { item in
             guard let alias = decoding.plainText(of: item, for: "alias", limit: 128) else { return nil }
             claim(alias, at: item.position)
+            modelOfAlias[alias] = model
             return alias
         }
     }

@@ -17,6 +17,7 @@ extension Configuration.Provider {
         timeouts.read(section.section("timeouts", title: "timeouts"))
         connections.read(section.section("connections", title: "connections"))
         section.choice("includeUsage", into: &includeUsage)
+        section.choice("engine", into: &engine)
         checkCredentials(section)
         section.finish()
     }
@@ -155,9 +156,7 @@ extension Decoding {
 
     /// Why a header of that name, in lower case, cannot be set; `nil` if it can.
     private func complaint(about name: String) -> String? {
-        let marks = "!#$%&'*+-.^_`|~".utf8
-        let isToken = name.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || marks.contains($0) }
-        guard isToken, (1...256).contains(name.utf8.count) else { return "is no valid field name" }
+        guard isFieldName(name) else { return "is no valid field name" }
         // Framing and connection belong to the gateway: RFC 9110 sections 7.6.1 and 8.6. It reads bodies, so it also
         // has to keep them uncompressed.
         let reserved = [
@@ -166,4 +165,11 @@ extension Decoding {
         ]
         return reserved.contains(name) ? "is set by the gateway itself" : nil
     }
+}
+
+/// Whether a name in lower case can be that of a header field, and has at most 256 bytes: RFC 9110 section 5.6.2.
+func isFieldName(_ name: String) -> Bool {
+    let marks = "!#$%&'*+-.^_`|~".utf8
+    return (1...256).contains(name.utf8.count)
+        && name.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || marks.contains($0) }
 }

@@ -32,6 +32,16 @@ func wholeNumber(_ text: String) -> Int? {
     return Int(text)
 }
 
+/// Reads `50%`, `12.5%`, `0.5` or `1`, which is all. `nil` for anything else and with more than 6 decimals.
+func ratio(_ text: String) -> Double? {
+    let isPercentage = text.utf8.last == UInt8(ascii: "%")
+    let number = isPercentage ? text.dropLast() : text[...]
+    let parts = number.split(separator: ".", omittingEmptySubsequences: false)
+    let isDecimal = parts.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } }
+    guard isDecimal, parts.count == 1 || parts.count == 2 && parts[1].utf8.count <= 6 else { return nil }
+    return Double(number).map { isPercentage ? $0 / 100 : $0 }
+}
+
 /// Digits and what follows them; blanks between are none of ours.
 private func splitUnit(_ text: String) -> (number: Int, unit: Substring)? {
     let digits = text.utf8.prefix { (48...57).contains($0) }
@@ -52,4 +62,10 @@ package func durationText(_ duration: Duration) -> String {
 package func byteSizeText(_ bytes: Int) -> String {
     let unit = sizeUnits.first { bytes % $0.bytes == 0 && bytes >= $0.bytes } ?? ("", 1)
     return "\(bytes / unit.bytes)\(unit.name)"
+}
+
+/// A ratio as configuration files write it, in hundredths with at most 4 decimals.
+package func ratioText(_ ratio: Double) -> String {
+    let percentage = (ratio * 1_000_000).rounded() / 10_000
+    return percentage == percentage.rounded() ? "\(Int(percentage))%" : "\(percentage)%"
 }

@@ -42,6 +42,17 @@ final class Section {
     /// Whether the key is there. Does not count as asking.
     func has(_ key: String) -> Bool { entries.contains { $0.key == key } }
 
+    /// The entry of a key that has no place here, so that it is not also reported as unknown; `nil` if it is absent.
+    func misplaced(_ key: String) -> YAMLEntry? {
+        asked.append(key)
+        return entries.first { $0.key == key }
+    }
+
+    /// Where the value of the first of these keys that is there stands; else where the section begins.
+    func position(of keys: String...) -> Position? {
+        keys.lazy.compactMap { key in self.entries.first { $0.key == key }?.value.position }.first ?? position
+    }
+
     /// The mapping under a key.
     func section(_ key: String, title: String? = nil) -> Section {
         Section(
@@ -62,6 +73,12 @@ final class Section {
             return nil
         }
         return items
+    }
+
+    /// The list under a key; `nil` if it is absent or no list. An empty key is an empty list.
+    func requiredItems(_ key: String) -> [YAMLNode]? {
+        guard let node = node(key), node.isEmpty else { return items(key) }
+        return []
     }
 
     /// Reports a problem of the section as a whole.

@@ -35,19 +35,27 @@ package struct Pool: Sendable, Equatable {
     }
 }
 
-/// A name clients may write, and the pool that serves it.
+/// A name clients may write, and where its requests go.
 package struct Model: Sendable, Equatable {
     /// As configured, with its `*` if it has one; a label of metrics.
     package let name: String
-    /// Slot in `Snapshot.pools`.
-    package let pool: Int
+    /// The first that matches a request holds; the last one matches always.
+    package let routes: [Route]
     /// Other names for it, each with a `*` or exact.
     package let aliases: [String]
+    /// The models that answer what this one cannot; indices in `ModelTable.models`.
+    package let fallbacks: Fallbacks
 
-    package init(name: String, pool: Int, aliases: [String] = []) {
+    package init(name: String, routes: [Route], aliases: [String] = [], fallbacks: Fallbacks = Fallbacks()) {
         self.name = name
-        self.pool = pool
+        self.routes = routes
         self.aliases = aliases
+        self.fallbacks = fallbacks
+    }
+
+    /// A model served by one pool, by its slot in `Snapshot.pools`.
+    package init(name: String, pool: Int, aliases: [String] = []) {
+        self.init(name: name, routes: [Route(tiers: [Tier(targets: [Target(pool: pool)])])], aliases: aliases)
     }
 }
 
@@ -58,8 +66,13 @@ package final class Snapshot: Sendable {
     package let endpoints: [Endpoint]
     package let pools: [Pool]
     package let models: ModelTable
+    /// Index of the model that serves names which no model matches.
+    package let defaultModel: Int?
 
-    package init(generation: Int, endpoints: [Endpoint], pools: [Pool], models: [Model]) {
+    package init(
+        generation: Int, endpoints: [Endpoint], pools: [Pool], models: [Model], defaultModel: Int? = nil
+    ) {
+        self.defaultModel = defaultModel
         self.generation = generation
         self.endpoints = endpoints
         self.pools = pools

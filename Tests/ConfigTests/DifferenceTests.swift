@@ -38,6 +38,25 @@ import Testing
             Row("comments and order of keys", "{name: a, pool: x}", "{pool: x, name: a} # first", "nothing changed"),
             Row("an endpoint", "http://h:1", "http://h:3", "changed pool \"x\" (endpoints)"),
             Row("a provider", "name: p,", "name: p, timeouts: {connect: 1s},", "changed pool \"x\" (provider)"),
+            Row("what an engine is", "name: p,", "name: p, engine: vllm,", "changed pool \"x\" (provider)"),
+            Row("a default model", "workers: 2", "workers: 2\ndefaultModel: a", "changed defaultModel"),
+            Row("another pool", "{name: a, pool: x}", "{name: a, pool: y}", "changed model \"a\" (pool)"),
+            Row("a tier more", "{name: a, pool: x}", "{name: a, tiers: [x, y]}", "changed model \"a\" (tiers)"),
+            Row("one tier in words", "{name: a, pool: x}", "{name: a, tiers: [{pools: [x]}]}", "nothing changed"),
+            Row(
+                "where a model leads", "{name: a, pool: x}",
+                "{name: a, pool: x, routes: [{name: r, match: {tags: t}, priority: 1}], priority: 2, fallbacks: {overload: b}}",
+                "changed model \"a\" (routes, priority, fallbacks)"),
+            Row(
+                "every policy of a pool", "http://h:2]}",
+                "http://h:2], balancing: p2c, affinity: none, health: {failures: 1}, ejection: {errorRatio: 10%}, "
+                    + "slowStart: off, concurrency: {pool: 1}, queue: {maxRequests: 1}, retries: {attempts: 2}, "
+                    + "timeouts: {attempt: 1m}, hedging: {after: 1s}, continuation: never}",
+                "changed pool \"y\" (balancing, affinity, health, ejection, slowStart, concurrency, queue, retries, "
+                    + "timeouts, hedging, continuation)"),
+            Row(
+                "the order of statuses", "http://h:2]}",
+                "http://h:2], retries: {statuses: [529, 504, 503, 502, 500, 429, 408]}}", "nothing changed"),
             Row("a secret", "env:KEY", "env:OTHER", "changed pool \"x\" (provider)"),
             Row(
                 "a model more", "  - {name: b, pool: y}", "  - {name: b, pool: y}\n  - {name: c, pool: y}",

@@ -38,7 +38,11 @@ import Testing
         #expect(configuration.metrics == defaults.metrics)
         #expect(configuration.shutdown == defaults.shutdown)
         let pool = try #require(configuration.pool(named: "llama"))
-        #expect(pool.discoverModels == Configuration.Pool(name: "llama", endpoints: []).discoverModels)
+        var defaultPool = Configuration.Pool(name: "llama", endpoints: pool.endpoints)
+        defaultPool.upstreamModel = pool.upstreamModel
+        defaultPool.provider = pool.provider
+        #expect(pool == defaultPool)
+        #expect(configuration.models.last?.priority == Configuration.Model(name: "m", pool: "p").priority)
         // What has no default is an example there.
         var provider = pool.provider
         #expect(provider.apiKey?.revealed == Array("sk-test".utf8))
@@ -55,8 +59,8 @@ import Testing
     func exampleIsComplete() throws {
         let shown = Set(scalars(of: try #require(YAMLReader.read(Array(example.utf8)).root)).keys)
         let missing = loaded.knownKeys.filter { !isInherited($0) && !shown.contains($0) }
-        // Stands for any field name.
-        #expect(missing == ["providers[].headers.*"])
+        // They stand for any field name.
+        #expect(missing == ["providers[].headers.*", "models[].routes[].match.headers.*"])
     }
 
     @Test("the page describes the keys the code knows, and no others")
@@ -76,7 +80,13 @@ import Testing
     }
 
     /// Whether a key is described where it comes from.
-    private func isInherited(_ key: String) -> Bool { key.hasPrefix("listeners[].limits.") }
+    private func isInherited(_ key: String) -> Bool {
+        if key.hasPrefix("listeners[].limits.") || key.hasPrefix("models[].routes[].tiers[].") { return true }
+        // A model with endpoints takes the keys of a pool.
+        let described = ["endpoints", "provider", "upstreamModel"]
+        guard key.hasPrefix("models[]."), let part = key.split(separator: ".").dropFirst().first else { return false }
+        return Configuration.Pool.keys.contains { $0 == part && !described.contains($0) }
+    }
 
     /// The keys in the tables of the page, with their defaults.
     private func rows() -> [String: String?] {

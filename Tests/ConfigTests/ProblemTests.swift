@@ -12,6 +12,13 @@ struct WrongFile: CustomTestStringConvertible, Sendable {
         self.text = text
         self.problems = problems
     }
+
+    /// Loads it, with a certificate and a key beside it, and expects these problems and no others.
+    func check() {
+        let loaded = load(text, files: ["chain.pem": chainPEM, "key.pem": keyPEM])
+        #expect(loaded.problems.map(\.description) == problems)
+        #expect((loaded.configuration == nil) == loaded.problems.hasErrors)
+    }
 }
 
 private let keyCases = [
@@ -199,7 +206,7 @@ private let modelCases = [
         "gateway.yaml:1:45: error: endpoint \"http://h\" is here twice, first at 1:32"),
     WrongFile(
         "neither pool nor endpoints", "models:\n  - name: a\n",
-        "gateway.yaml:2:5: error: model \"a\" needs a pool, or endpoints of its own"),
+        "gateway.yaml:2:5: error: model \"a\" needs a pool, tiers, or endpoints of its own"),
     WrongFile(
         "pool and endpoints",
         "models:\n  - name: a\n    pool: p\n    endpoints: [http://h:1]\n    provider: x\npools: [{name: p, endpoints: [http://h:1]}]\n",
@@ -245,20 +252,14 @@ private let modelCases = [
 
 @Suite struct ProblemTests {
     @Test("wrong keys", arguments: keyCases)
-    func keys(_ file: WrongFile) { check(file) }
+    func keys(_ file: WrongFile) { file.check() }
 
     @Test("wrong values", arguments: valueCases)
-    func values(_ file: WrongFile) { check(file) }
+    func values(_ file: WrongFile) { file.check() }
 
     @Test("wrong listeners", arguments: listenerCases)
-    func listeners(_ file: WrongFile) { check(file) }
+    func listeners(_ file: WrongFile) { file.check() }
 
     @Test("wrong models, pools and endpoints", arguments: modelCases)
-    func models(_ file: WrongFile) { check(file) }
-
-    private func check(_ file: WrongFile) {
-        let loaded = load(file.text, files: ["chain.pem": chainPEM, "key.pem": keyPEM])
-        #expect(loaded.problems.map(\.description) == file.problems)
-        #expect((loaded.configuration == nil) == loaded.problems.hasErrors)
-    }
+    func models(_ file: WrongFile) { file.check() }
 }
