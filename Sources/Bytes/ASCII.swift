@@ -1,12 +1,12 @@
 public import Glibc
 
 /// The ASCII lower case of `byte`; every other byte is itself.
-@inlinable package func asciiLowercased(_ byte: UInt8) -> UInt8 {
+@inlinable public func asciiLowercased(_ byte: UInt8) -> UInt8 {
     byte &- 65 < 26 ? byte | 0x20 : byte
 }
 
 /// Whether two stretches of bytes are the same.
-@inlinable package func bytesEqual(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
+@inlinable public func bytesEqual(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
     guard left.count == right.count else { return false }
     return left.withUnsafeBytes { left in
         right.withUnsafeBytes { right in
@@ -16,13 +16,13 @@ public import Glibc
 }
 
 /// Whether `bytes` are those of the literal.
-@inlinable package func bytesEqual(_ bytes: Span<UInt8>, _ literal: StaticString) -> Bool {
+@inlinable public func bytesEqual(_ bytes: Span<UInt8>, _ literal: StaticString) -> Bool {
     guard bytes.count == literal.utf8CodeUnitCount else { return false }
     return bytes.withUnsafeBytes { $0.count == 0 || memcmp($0.baseAddress!, literal.utf8Start, $0.count) == 0 }
 }
 
 /// Whether `bytes` begin with those of the literal.
-@inlinable package func bytesBegin(_ bytes: Span<UInt8>, with literal: StaticString) -> Bool {
+@inlinable public func bytesBegin(_ bytes: Span<UInt8>, with literal: StaticString) -> Bool {
     guard bytes.count >= literal.utf8CodeUnitCount else { return false }
     return bytes.withUnsafeBytes {
         literal.utf8CodeUnitCount == 0 || memcmp($0.baseAddress!, literal.utf8Start, literal.utf8CodeUnitCount) == 0
@@ -38,7 +38,7 @@ package func bytesBegin(_ bytes: Span<UInt8>, withPrefixOf literal: StaticString
 }
 
 /// Whether `bytes` are those of the lower-case literal, letters of either case.
-@inlinable package func bytesEqualIgnoringCase(_ bytes: Span<UInt8>, _ lowercase: StaticString) -> Bool {
+@inlinable public func bytesEqualIgnoringCase(_ bytes: Span<UInt8>, _ lowercase: StaticString) -> Bool {
     guard bytes.count == lowercase.utf8CodeUnitCount else { return false }
     for index in 0..<bytes.count where asciiLowercased(bytes[index]) != lowercase.utf8Start[index] { return false }
     return true
@@ -51,7 +51,7 @@ package func bytesBeginIgnoringCase(_ bytes: Span<UInt8>, with lowercase: Static
 }
 
 /// Index of the first `byte` at or after `start`, or `nil`.
-@inlinable package func firstIndex(of byte: UInt8, in bytes: Span<UInt8>, from start: Int = 0) -> Int? {
+@inlinable public func firstIndex(of byte: UInt8, in bytes: Span<UInt8>, from start: Int = 0) -> Int? {
     guard start < bytes.count else { return nil }
     return bytes.withUnsafeBytes { whole in
         let base = whole.baseAddress.unsafelyUnwrapped
@@ -86,13 +86,63 @@ package func text(_ bytes: Span<UInt8>) -> String? {
 
 extension Array where Element == UInt8 {
     /// A copy of `span`.
-    @inlinable package init(copying span: Span<UInt8>) {
+    @inlinable public init(copying span: Span<UInt8>) {
         self = span.withUnsafeBufferPointer { Array($0) }
     }
 
     /// Appends a copy of `span`.
-    @inlinable package mutating func append(copying span: Span<UInt8>) {
+    @inlinable public mutating func append(copying span: Span<UInt8>) {
         span.withUnsafeBufferPointer { append(contentsOf: $0) }
+    }
+}
+
+// Arrays that are written over from their start again and again: what stands there already need not be appended.
+extension Array where Element == UInt8 {
+    /// Puts a copy of `span` at `offset`, where there must be room for it.
+    @inlinable package mutating func write(_ span: Span<UInt8>, at offset: Int) {
+        precondition(offset >= 0 && span.count <= count - offset, "more written than there is room for")
+        withUnsafeMutableBytes { whole in
+            span.withUnsafeBytes { source in
+                if let from = source.baseAddress {
+                    (whole.baseAddress! + offset).copyMemory(from: from, byteCount: source.count)
+                }
+            }
+        }
+    }
+
+    /// Puts `name: value CRLF`, the line of a field in a head, at `offset`, where there must be room for it.
+    @inlinable package mutating func write(fieldLine name: Span<UInt8>, _ value: Span<UInt8>, at offset: Int) {
+        name.withUnsafeBytes { name in value.withUnsafeBytes { write(fieldLine: name, $0, at: offset) } }
+    }
+
+    /// Puts `name: value CRLF`, the line of a field in a head, at `offset`, where there must be room for it.
+    @inlinable package mutating func write(fieldLine name: StaticString, _ value: Span<UInt8>, at offset: Int) {
+        let name = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        value.withUnsafeBytes { write(fieldLine: name, $0, at: offset) }
+    }
+
+    /// Puts `name: value CRLF`, the line of a field in a head, at `offset`, where there must be room for it.
+    @inlinable package mutating func write(fieldLine name: StaticString, _ value: StaticString, at offset: Int) {
+        write(
+            fieldLine: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount),
+            UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount), at: offset)
+    }
+
+    @usableFromInline internal mutating func write(
+        fieldLine name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, at offset: Int
+    ) {
+        precondition(
+            offset >= 0 && name.count + value.count + 4 <= count - offset, "more written than there is room for")
+        withUnsafeMutableBytes { whole in
+            var place = whole.baseAddress! + offset
+            if let start = name.baseAddress { place.copyMemory(from: start, byteCount: name.count) }
+            place += name.count
+            place.storeBytes(of: 0x203A as UInt16, as: UInt16.self)
+            place += 2
+            if let start = value.baseAddress { place.copyMemory(from: start, byteCount: value.count) }
+            place += value.count
+            place.storeBytes(of: 0x0A0D as UInt16, as: UInt16.self)
+        }
     }
 }
 

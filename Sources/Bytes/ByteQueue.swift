@@ -4,12 +4,12 @@ internal import Glibc
 ///
 /// The buffer of everything that is sent or kept: what is appended lies contiguously, so one `write(2)` sends all
 /// of it. Owned once (`~Copyable`), freed with its owner. Not thread-safe.
-package struct ByteQueue: ~Copyable {
+public struct ByteQueue: ~Copyable {
     @usableFromInline internal private(set) var base: UnsafeMutableRawPointer?
     @usableFromInline internal var head = 0
     @usableFromInline internal var tail = 0
     /// Bytes of memory held, whether used or not.
-    package private(set) var capacity = 0
+    @usableFromInline package private(set) var capacity = 0
 
     /// An empty queue; memory is taken with the first byte.
     package init() {}
@@ -17,10 +17,10 @@ package struct ByteQueue: ~Copyable {
     deinit { free(base) }
 
     /// How many bytes wait.
-    @inlinable package var count: Int { tail - head }
+    @inlinable package var count: Int { @inline(__always) get { tail - head } }
 
     /// Whether no byte waits.
-    @inlinable package var isEmpty: Bool { tail == head }
+    @inlinable package var isEmpty: Bool { @inline(__always) get { tail == head } }
 
     /// The waiting bytes, oldest first. Valid until the queue is changed.
     @inlinable package var bytes: UnsafeRawBufferPointer {
@@ -64,8 +64,15 @@ package struct ByteQueue: ~Copyable {
     }
 
     /// Appends the UTF-8 of a literal.
-    @inlinable package mutating func append(_ literal: StaticString) {
-        append(UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    ///
+    /// Always inlined: the length of a literal is known there, so that the copy becomes a few stores. A call costs 60
+    /// instructions, and a request writes some forty literals.
+    @inlinable @inline(__always) package mutating func append(_ literal: StaticString) {
+        let count = literal.utf8CodeUnitCount
+        if capacity - tail < count { grow(by: count) }
+        // There is memory unless nothing was ever written, and then nothing is to be written now.
+        if let base { (base + tail).copyMemory(from: literal.utf8Start, byteCount: count) }
+        tail += count
     }
 
     /// Appends the UTF-8 of a string. For cold paths.
@@ -79,17 +86,24 @@ package struct ByteQueue: ~Copyable {
         if value < 0 { append(UInt8(ascii: "-")) }
         if capacity - tail < 20 { grow(by: 20) }
         var rest = value.magnitude
-        // Written from the end of the room that the longest number needs, then moved to its place.
+        var digits = 1
+        var bound: UInt = 10
+        while rest >= bound, digits < 19 {
+            digits += 1
+            bound &*= 10
+        }
+        // Of twenty digits there are numbers beyond the last bound.
+        if digits == 19, rest >= bound { digits = 20 }
         let start = base.unsafelyUnwrapped + tail
-        var first = 20
+        var index = digits
         repeat {
-            first -= 1
-            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            start.storeBytes(of: UInt8(truncatingIfNeeded: digit) &+ 48, toByteOffset: first, as: UInt8.self)
+            index -= 1
+            let quotient = rest / 10
+            start.storeBytes(
+                of: UInt8(truncatingIfNeeded: rest &- quotient &* 10) &+ 48, toByteOffset: index, as: UInt8.self)
             rest = quotient
-        } while rest > 0
-        memmove(start, start + first, 20 - first)
-        tail += 20 - first
+        } while index > 0
+        tail += digits
     }
 
     /// Appends `value` in lower-case hexadecimal without leading zeros.

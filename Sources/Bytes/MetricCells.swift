@@ -1,10 +1,10 @@
 internal import Glibc
-package import Synchronization
+public import Synchronization
 
 /// Who writes: a reactor, which has its cells to itself, or anyone else (`control`).
 ///
 /// At most one thread at a time may add on a given reactor shard. Two that do lose counts, not memory.
-package struct MetricShard: Sendable, Equatable {
+public struct MetricShard: Sendable, Equatable {
     /// Shards that the memory layout has room for, the control shard counted in.
     package static let limit = 256
     /// The shard of every thread that is not a reactor: adds are atomic there.
@@ -29,11 +29,11 @@ package struct MetricShard: Sendable, Equatable {
 /// Neighbouring 64-bit cells, the same in each shard. Trivial to copy.
 ///
 /// Sendable: the memory is mapped for as long as the process lives and accessed through `Atomic` only.
-@safe package struct MetricCellRun: @unchecked Sendable {
+@safe public struct MetricCellRun: @unchecked Sendable {
     /// The first cell in the control shard.
     @usableFromInline internal let first: UnsafeMutableRawPointer
     /// How many cells there are.
-    package let count: Int
+    @usableFromInline package let count: Int
 
     @inlinable internal init(first: UnsafeMutableRawPointer, count: Int) {
         self.first = first
@@ -95,7 +95,7 @@ package struct MetricShard: Sendable, Equatable {
 }
 
 /// Counts up. Made at start; `add` costs a load and a store.
-package struct CounterHandle: Sendable {
+public struct CounterHandle: Sendable {
     @usableFromInline internal let run: MetricCellRun
 
     /// Counts in the first cell of `run`.
@@ -108,7 +108,7 @@ package struct CounterHandle: Sendable {
 }
 
 /// Goes up and down. What one shard adds, another may take away: the sum counts.
-package struct GaugeHandle: Sendable {
+public struct GaugeHandle: Sendable {
     @usableFromInline internal let run: MetricCellRun
 
     /// Stands in the first cell of `run`.
@@ -128,12 +128,12 @@ package struct GaugeHandle: Sendable {
 /// Upper bounds of a histogram's buckets in nanoseconds, where the hot path finds them without a reference count.
 ///
 /// Sendable: written once in `init`, never freed.
-@safe package struct HistogramBounds: @unchecked Sendable {
+@safe public struct HistogramBounds: @unchecked Sendable {
     /// Starting bucket for each number of leading zero bits (65 bytes), then the bounds.
     @usableFromInline internal let starts: UnsafePointer<UInt8>
     @usableFromInline internal let bounds: UnsafePointer<Int>
     /// How many bounds there are; the last bucket has none.
-    package let count: Int
+    @usableFromInline package let count: Int
 
     /// - Parameter nanos: Ascending, at most 62. The memory is never freed: make bounds once per family.
     package init(nanos: [Int]) {
@@ -159,7 +159,7 @@ package struct GaugeHandle: Sendable {
 }
 
 /// Sorts durations into buckets. Cell 0 is the sum in seconds, then one cell for each bucket.
-package struct HistogramHandle: Sendable {
+public struct HistogramHandle: Sendable {
     @usableFromInline internal let run: MetricCellRun
     @usableFromInline internal let bounds: HistogramBounds
 

@@ -14,7 +14,7 @@ extension APIError {
         if credentialsAreOurs, status == 401 || status == 403 { return .upstreamRefusedCredentials }
         let said = UpstreamErrorBody(body)
         let message = said.message.flatMap { $0.isEmpty ? nil : withoutAddresses($0) }
-        if isContextLength(said, message) {
+        if said.tellsOfContextLength {
             return APIError(
                 .contextLength, 400, code: "context_length_exceeded", param: "messages",
                 message ?? "This model's maximum context length was exceeded.")
@@ -90,22 +90,6 @@ extension APIError {
             true
         default: false
         }
-    }
-
-    /// Whether an engine says that the prompt does not fit, in any of their phrases.
-    private static func isContextLength(_ said: UpstreamErrorBody, _ message: String?) -> Bool {
-        if let code = said.code, code.elementsEqual("context_length_exceeded".utf8) { return true }
-        if let type = said.type, type.elementsEqual("exceed_context_size_error".utf8) { return true }
-        guard let message else { return false }
-        let text = message.utf8.map { asciiLowercased($0) }
-        for phrase: StaticString in [
-            "maximum context length", "available context size", "maximum model length", "context length exceeded",
-            "exceeds the context window", "exceed context window", "exceeds the context length", "prompt is too long",
-            "longer than the model's context length", "context window exceeded",
-        ] where contains(text.span, phrase) {
-            return true
-        }
-        return false
     }
 
     /// Whether `phrase` stands somewhere in `text`. For cold paths.

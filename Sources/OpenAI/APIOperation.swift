@@ -67,6 +67,14 @@ package enum APIOperation: UInt8, Sendable, CaseIterable {
         }
     }
 
+    /// Whether a good answer is JSON, or events of it, and nothing else.
+    package var answersJSON: Bool {
+        switch self {
+        case .chatCompletions, .completions, .messages, .responses, .embeddings: true
+        default: false
+        }
+    }
+
     /// What a request body may be.
     package enum BodyKind: Sendable { case none, json, multipart, jsonOrMultipart }
 

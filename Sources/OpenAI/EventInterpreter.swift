@@ -1,7 +1,7 @@
 internal import Bytes
 
 /// Reads one event at a time, and gathers what it tells.
-internal struct EventInterpreter: Sendable {
+internal struct EventInterpreter: ~Copyable {
     /// What to do with an event.
     internal enum Verdict: Equatable {
         case keep
@@ -9,6 +9,8 @@ internal struct EventInterpreter: Sendable {
         case usageOnly
         /// Ordinary, with `,"usage":null` at that place of the bytes read.
         case nullUsage(Range<Int>)
+        /// The engine tells of an error.
+        case error
     }
 
     /// An event that was read.
@@ -21,12 +23,23 @@ internal struct EventInterpreter: Sendable {
     }
 
     internal private(set) var summary = EventStreamSummary()
+    /// What another engine would have to know to go on; kept up only if asked for.
+    internal private(set) var record: ContinuationRecord
+    /// Whether an event has come that was nothing but usage.
+    internal private(set) var hasUsageEvent = false
     private let dialect: EventDialect
     private var counts = UsageCounts()
 
-    internal init(dialect: EventDialect) {
+    /// - Parameter keepsText: Whether `record` is kept up; only of streams of `.completions`.
+    internal init(dialect: EventDialect, keepsText: Bool = false) {
         self.dialect = dialect
+        record = ContinuationRecord(isKept: keepsText && dialect == .completions)
         summary.isTerminated = dialect == .other
+    }
+
+    /// Forgets that the engine before told of an error: another one goes on.
+    internal mutating func beginContinuation() {
+        summary.hasError = false
     }
 
     /// Reads the event that begins at `start`; `nil`, and nothing is noted, if its end is not there.
@@ -78,6 +91,7 @@ internal struct EventInterpreter: Sendable {
         case .completions:
             if name.count == 0, !fields.marks.asksForReading {
                 summary.contentEvents += 1
+                if record.isKept { record.note(payload) }
                 return fields.marks.nullUsage ? nullUsage(bytes, data) : .keep
             }
             let verdict = readCompletion(payload, name: name)
@@ -124,16 +138,21 @@ extension EventInterpreter {
         } catch {
             // Not JSON: the client gets it as it is.
             summary.hasError = summary.hasError || hasError
+            if hasError { return .error }
+            if record.isKept { record.note(payload) }
             return .keep
         }
         if hasUsage { summary.usage = counts.usage }
         if hasError {
             summary.hasError = true
-        } else if hasUsage, !hasChoices {
-            return .usageOnly
-        } else {
-            summary.contentEvents += 1
+            return .error
         }
+        if hasUsage, !hasChoices {
+            hasUsageEvent = true
+            return .usageOnly
+        }
+        summary.contentEvents += 1
+        if record.isKept { record.note(payload) }
         return .keep
     }
 
@@ -248,43 +267,5 @@ private enum EventType {
 
     private static func endsInDelta(_ name: Span<UInt8>) -> Bool {
         name.count > 6 && bytesEqual(name.extracting((name.count - 6)..<name.count), ".delta")
-    }
-}
-
-/// The fields of one event.
-private struct EventFields {
-    /// Where the value of `data` stands, of the last if there are several.
-    var data: Range<Int>?
-    var hasSeveralDataLines = false
-    /// All values of `data`, if there are several.
-    var joined: [UInt8] = []
-    /// Where the value of `event` stands; empty if there is none.
-    var name = 0..<0
-    var marks = JSONMarks()
-
-    /// Takes a line, which is not empty.
-    mutating func note(_ bytes: Span<UInt8>, _ line: Range<Int>, _ found: JSONMarks) {
-        let text = bytes.extracting(line)
-        if bytesBegin(text, with: "data:") {
-            marks.merge(found)
-            let value = EventFields.value(bytes, (line.lowerBound + 5)..<line.upperBound)
-            if let first = data { join(bytes, first, value) }
-            data = value
-        } else if bytesBegin(text, with: "event:") {
-            name = EventFields.value(bytes, (line.lowerBound + 6)..<line.upperBound)
-        }
-    }
-
-    private mutating func join(_ bytes: Span<UInt8>, _ first: Range<Int>, _ next: Range<Int>) {
-        if !hasSeveralDataLines { joined.append(copying: bytes.extracting(first)) }
-        hasSeveralDataLines = true
-        joined.append(0x0A)
-        joined.append(copying: bytes.extracting(next))
-    }
-
-    /// The value without the one space that may stand before it.
-    private static func value(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
-        guard !range.isEmpty, bytes[range.lowerBound] == 0x20 else { return range }
-        return (range.lowerBound + 1)..<range.upperBound
     }
 }

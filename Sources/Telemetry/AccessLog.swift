@@ -2,6 +2,9 @@ internal import Bytes
 
 /// Writes access records as lines. One for each reactor; allocates nothing but the room in the output.
 package struct AccessLog: Sendable {
+    /// About the length of a line in JSON.
+    private static let usualLength = 1024
+
     private let format: LogFormat
     private var timestamp = TimestampWriter()
 
@@ -11,57 +14,88 @@ package struct AccessLog: Sendable {
     /// Appends one line.
     internal mutating func append(_ record: borrowing AccessRecord, to output: inout ByteQueue) {
         switch format {
-        case .json: appendJSON(record, to: &output)
+        case .json: output.write(reserving: AccessLog.usualLength) { writeJSON(record, to: $0) }
         case .console(let colour): appendConsole(record, colour, to: &output)
         }
     }
 
-    private static func level(of record: borrowing AccessRecord) -> LogLevel {
-        record.status >= 500 || record.abortedBy == .upstream ? .warning : .info
-    }
+    // The writer goes by value from one part to the next: then it stays in registers.
 
-    private mutating func appendJSON(_ record: borrowing AccessRecord, to output: inout ByteQueue) {
-        output.append("{\"ts\":\"")
-        timestamp.append(millis: record.startMillis, to: &output)
-        output.append("\",\"level\":\"")
-        output.append(AccessLog.level(of: record).text)
-        output.append("\",\"message\":\"exchange\"")
-        output.append(",\"request_id\":\"", escaped: record.text(.requestID))
-        output.append(",\"client\":\"", escaped: record.text(.clientAddress))
-        output.append(",\"method\":\"", record.method)
-        output.append(",\"path\":\"", escaped: record.text(.path))
-        output.append(",\"operation\":\"", record.operation)
-        output.append(",\"http_version\":\"", record.httpVersion)
-        output.append(record.isTLS ? ",\"tls\":true" : ",\"tls\":false")
-        output.append(",\"model_requested\":\"", escaped: record.text(.modelRequested))
-        output.append(",\"model_served\":\"", escaped: record.text(.modelServed))
-        output.append(",\"pool\":\"", escaped: record.text(.pool))
-        output.append(",\"endpoint\":\"", escaped: record.text(.endpoint))
-        output.append(",\"attempts\":", record.attempts)
-        output.append(",\"status\":", record.status)
-        output.append(",\"error_code\":\"", record.errorCode)
-        if !record.flags.isEmpty {
-            output.append(",\"flags\":\"")
-            output.append(record.flags)
-            output.append(UInt8(ascii: "\""))
+    private mutating func writeJSON(_ record: borrowing AccessRecord, to writer: consuming ByteWriter) -> ByteWriter {
+        writer.write("{\"ts\":\"")
+        writer = timestamp.write(millis: record.startMillis, to: writer)
+        if record.level == .warning {
+            writer.write("\",\"level\":\"warning\",\"message\":\"exchange\"")
+        } else {
+            writer.write("\",\"level\":\"info\",\"message\":\"exchange\"")
         }
-        output.append(record.isStream ? ",\"stream\":true" : ",\"stream\":false")
-        appendFigures(record, to: &output)
-        output.append(",\"user_agent\":\"", escaped: record.text(.userAgent))
-        output.append("}\n")
+        writer = AccessLog.writeRequest(record, to: writer)
+        writer = AccessLog.writeRoute(record, to: writer)
+        writer = AccessLog.writeOutcome(record, to: writer)
+        writer = AccessLog.writeFigures(record, to: writer)
+        if record.tries.isWorthTelling { writer = writer.withQueue { $0.append(record.tries) } }
+        writer.write(",\"user_agent\":\"", .userAgent, of: record)
+        writer.write("}\n")
+        return writer
     }
 
-    private func appendFigures(_ record: borrowing AccessRecord, to output: inout ByteQueue) {
-        output.append(",\"duration_ms\":", millisOfNanos: record.durationNanos)
-        output.append(",\"ttft_ms\":", millisOfNanos: record.firstTokenNanos)
-        output.append(",\"upstream_ms\":", millisOfNanos: record.upstreamNanos)
-        output.append(",\"prompt_tokens\":", record.promptTokens)
-        output.append(",\"completion_tokens\":", record.completionTokens)
-        output.append(",\"cached_tokens\":", record.cachedTokens)
-        output.append(",\"bytes_in\":", record.bytesIn)
-        output.append(",\"bytes_out\":", record.bytesOut)
-        output.append(",\"aborted_by\":\"", record.abortedBy.text)
-        output.append(",\"client_retry\":", record.clientRetry)
+    private static func writeRequest(
+        _ record: borrowing AccessRecord, to writer: consuming ByteWriter
+    ) -> ByteWriter {
+        writer.write(",\"request_id\":\"", .requestID, of: record)
+        writer.write(",\"client\":\"", .clientAddress, of: record)
+        writer.write(",\"method\":\"", record.method)
+        writer.write(",\"path\":\"", .path, of: record)
+        writer.write(",\"operation\":\"", record.operation)
+        writer.write(",\"http_version\":\"", record.httpVersion)
+        if record.isTLS { writer.write(",\"tls\":true") } else { writer.write(",\"tls\":false") }
+        writer.write(",\"model_requested\":\"", .modelRequested, of: record)
+        return writer
+    }
+
+    private static func writeRoute(
+        _ record: borrowing AccessRecord, to writer: consuming ByteWriter
+    ) -> ByteWriter {
+        writer.write(",\"model_served\":\"", .modelServed, of: record)
+        writer.write(",\"route\":\"", .route, of: record)
+        writer.write(",\"tier\":", record.tier)
+        writer.write(",\"pool\":\"", .pool, of: record)
+        writer.write(",\"endpoint\":\"", .endpoint, of: record)
+        writer.write(",\"priority\":", record.priority)
+        if let tenant = record.tenant { writer.write(",\"tenant\":\"", hex: tenant, UInt8(ascii: "\"")) }
+        if record.hasSession { writer.write(",\"session\":true") } else { writer.write(",\"session\":false") }
+        writer.write(",\"attempts\":", decimal: record.attempts)
+        return writer
+    }
+
+    private static func writeOutcome(
+        _ record: borrowing AccessRecord, to writer: consuming ByteWriter
+    ) -> ByteWriter {
+        writer.write(",\"status\":", decimal: record.status)
+        writer.write(",\"error_code\":\"", record.errorCode)
+        writer.write(",\"fallback\":\"", record.fallback)
+        writer.write(",\"dropped_reason\":\"", record.droppedReason)
+        if !record.flags.isEmpty { writer = writer.withQueue { $0.append(jsonFlags: record.flags) } }
+        if record.isStream { writer.write(",\"stream\":true") } else { writer.write(",\"stream\":false") }
+        writer.write(",\"finish_reason\":\"", .finishReason, of: record)
+        return writer
+    }
+
+    private static func writeFigures(
+        _ record: borrowing AccessRecord, to writer: consuming ByteWriter
+    ) -> ByteWriter {
+        writer.write(",\"duration_ms\":", millisOfNanos: record.durationNanos)
+        writer.write(",\"queue_ms\":", millisOfNanos: record.queueNanos)
+        writer.write(",\"ttft_ms\":", millisOfNanos: record.firstTokenNanos)
+        writer.write(",\"upstream_ms\":", millisOfNanos: record.upstreamNanos)
+        writer.write(",\"prompt_tokens\":", record.promptTokens)
+        writer.write(",\"completion_tokens\":", record.completionTokens)
+        writer.write(",\"cached_tokens\":", record.cachedTokens)
+        writer.write(",\"bytes_in\":", decimal: record.bytesIn)
+        writer.write(",\"bytes_out\":", decimal: record.bytesOut)
+        writer.write(",\"aborted_by\":\"", record.abortedBy.text)
+        writer.write(",\"client_retry\":", record.clientRetry)
+        return writer
     }
 
     private mutating func appendConsole(
@@ -69,102 +103,40 @@ package struct AccessLog: Sendable {
     ) {
         timestamp.append(millis: record.startMillis, to: &output)
         output.append(UInt8(ascii: " "))
-        output.append(level: AccessLog.level(of: record), colour: colour)
-        output.append(UInt8(ascii: " "))
-        output.append(record.method)
-        output.append(UInt8(ascii: " "))
-        output.append(consoleValue: record.text(.path))
-        output.append(UInt8(ascii: " "))
-        output.append(decimal: record.status)
-        output.append(UInt8(ascii: " "))
-        output.append(millisOfNanos: record.durationNanos)
-        output.append("ms ")
-        output.append(" model=", consoleValue: record.text(.modelRequested))
-        if !bytesEqual(record.text(.modelServed), record.text(.modelRequested)) {
-            output.append(" served=", consoleValue: record.text(.modelServed))
-        }
-        output.append(" pool=", consoleValue: record.text(.pool))
-        output.append(" endpoint=", consoleValue: record.text(.endpoint))
-        if record.attempts > 1 { output.append(" attempts=", record.attempts) }
-        output.append(" ttft_ms=", millisOfNanos: record.firstTokenNanos)
-        output.append(" prompt_tokens=", record.promptTokens)
-        output.append(" completion_tokens=", record.completionTokens)
-        appendConsoleEnd(record, to: &output)
-    }
-
-    private func appendConsoleEnd(_ record: borrowing AccessRecord, to output: inout ByteQueue) {
-        if record.errorCode.utf8CodeUnitCount > 0 {
-            output.append(" error=")
-            output.append(record.errorCode)
-        }
-        if record.abortedBy != .nobody {
-            output.append(" aborted_by=")
-            output.append(record.abortedBy.text)
-        }
-        if !record.flags.isEmpty {
-            output.append(" flags=")
-            output.append(record.flags)
-        }
-        output.append(" http=")
-        output.append(record.httpVersion)
-        output.append(" client=", consoleValue: record.text(.clientAddress))
-        output.append(" id=", consoleValue: record.text(.requestID))
-        output.append(UInt8(ascii: "\n"))
+        output.append(level: record.level, colour: colour)
+        output.append(consoleStart: record)
+        output.append(consoleEnd: record)
     }
 }
 
-extension AccessRecord.Aborter {
-    /// The value as it is written; empty for nobody.
-    internal var text: StaticString {
-        switch self {
-        case .nobody: ""
-        case .client: "client"
-        case .upstream: "upstream"
-        case .gateway: "gateway"
+/// `key` and a value; nothing at all where the value is missing. A key that opens a quote has it closed.
+extension ByteWriter {
+    @inline(__always)
+    fileprivate mutating func write(
+        _ key: StaticString, _ text: AccessRecord.Text, of record: borrowing AccessRecord
+    ) {
+        if !record.has(text) { return }
+        if record.texts.isPlain(text.rawValue) {
+            write(key, text.rawValue, of: record.texts, UInt8(ascii: "\""))
+        } else {
+            write(key)
+            self = withQueue { $0.append(escaped: record.text(text)) }
+            write("\"")
         }
     }
-}
 
-/// `key` and a value; nothing at all where the value is missing.
-extension ByteQueue {
-    fileprivate mutating func append(_ key: StaticString, escaped value: Span<UInt8>) {
-        if value.isEmpty { return }
-        append(key)
-        append(escaped: value)
-        append(UInt8(ascii: "\""))
+    @inline(__always)
+    fileprivate mutating func write(_ key: StaticString, _ value: StaticString) {
+        if value.utf8CodeUnitCount > 0 { write(key, word: value, UInt8(ascii: "\"")) }
     }
 
-    fileprivate mutating func append(_ key: StaticString, consoleValue value: Span<UInt8>) {
-        if value.isEmpty { return }
-        append(key)
-        append(consoleValue: value)
+    @inline(__always)
+    fileprivate mutating func write(_ key: StaticString, _ value: Int?) {
+        if let value { write(key, decimal: value) }
     }
 
-    fileprivate mutating func append(_ key: StaticString, _ value: StaticString) {
-        if value.utf8CodeUnitCount == 0 { return }
-        append(key)
-        append(value)
-        append(UInt8(ascii: "\""))
-    }
-
-    fileprivate mutating func append(_ key: StaticString, _ value: Int?) {
-        guard let value else { return }
-        append(key)
-        append(decimal: value)
-    }
-
-    fileprivate mutating func append(_ key: StaticString, millisOfNanos nanos: Int?) {
-        guard let nanos else { return }
-        append(key)
-        append(millisOfNanos: nanos)
-    }
-
-    fileprivate mutating func append(_ flags: AccessFlags) {
-        var separates = false
-        for (flag, letters) in AccessFlags.names where flags.contains(flag) {
-            if separates { append(UInt8(ascii: ",")) }
-            append(letters)
-            separates = true
-        }
+    @inline(__always)
+    fileprivate mutating func write(_ key: StaticString, millisOfNanos nanos: Int?) {
+        if let nanos { write(key, thousandths: nanos / 1000) }
     }
 }

@@ -1,18 +1,21 @@
 internal import Bytes
 
-/// What the access log says of one exchange. Plain values and one stretch of bytes; made to be reused.
+/// What the access log says of one exchange. Plain values and places for a few texts; made to be reused.
 ///
 /// No bodies, no credentials: there is no place for them here.
-package struct AccessRecord: Sendable {
+package struct AccessRecord: ~Copyable, Sendable {
     /// The texts of a record. Foreign ones are cut to their limit and escaped when they are written.
     package enum Text: Int, Sendable, CaseIterable {
-        case requestID, clientAddress, path, modelRequested, modelServed, pool, endpoint, userAgent
+        case requestID, clientAddress, path, modelRequested, modelServed, route, pool, endpoint, finishReason, userAgent
+
+        /// What may be kept of any text.
+        fileprivate static let leastLimit = 64
 
         /// Most octets kept.
         package var limit: Int {
             switch self {
-            case .requestID, .modelRequested, .modelServed, .pool, .endpoint: 128
-            case .clientAddress: 64
+            case .requestID, .modelRequested, .modelServed, .route, .pool, .endpoint: 128
+            case .clientAddress, .finishReason: 64
             case .path, .userAgent: 256
             }
         }
@@ -56,81 +59,64 @@ package struct AccessRecord: Sendable {
     /// How often the client says it tried before (`x-stainless-retry-count`); `nil` if it does not say.
     package var clientRetry: Int?
 
-    private var bytes: [UInt8] = []
-    private var starts = InlineArray<8, UInt16>(repeating: 0)
-    private var lengths = InlineArray<8, UInt16>(repeating: 0)
+    /// The tier of the model that answered, from 0; `nil` if it never got that far.
+    package var tier: Int?
+    /// What the queue went by; `nil` if it never got that far.
+    package var priority: Int?
+    /// A hash of whom the request is counted to; `nil` if that is not known.
+    package var tenant: UInt64?
+    /// Whether the request belongs to a session.
+    package var hasSession = false
+    /// How long it waited for an endpoint; `nil` if it did not have to.
+    package var queueNanos: Int?
+    /// Why another model answered; empty if the one that was asked for did.
+    package var fallback: StaticString = ""
+    /// Why the queue gave the request up; empty if it did not.
+    package var droppedReason: StaticString = ""
+    /// The attempts one by one, where that tells more than the rest of the record.
+    package internal(set) var tries = AccessTries()
+
+    internal var texts: TextSlots
 
     /// An empty record.
-    package init() {}
+    package init() { texts = TextSlots(Text.allCases.count) }
+
+    /// A record that is empty but for the memory of another one.
+    private init(reusing old: consuming AccessRecord) {
+        texts = old.texts
+        tries = old.tries
+    }
 
     /// Forgets everything and keeps the memory.
     package mutating func reset() {
-        var kept: [UInt8] = []
-        swap(&kept, &bytes)
-        kept.removeAll(keepingCapacity: true)
-        self = AccessRecord()
-        swap(&kept, &bytes)
+        texts.removeAll()
+        tries.removeAll()
+        self = AccessRecord(reusing: self)
+    }
+
+    /// Takes the attempts of an exchange, and gives it empty memory in exchange. Nothing is copied.
+    package mutating func take(_ tries: inout AccessTries) {
+        self.tries.removeAll()
+        swap(&self.tries, &tries)
     }
 
     /// Sets a text. Copied, as the read buffer it stands in is used again; of a path the query is left out, for
     /// clients put keys there.
     package mutating func set(_ text: Text, _ value: Span<UInt8>) {
+        if text != .path, value.count <= Text.leastLimit { return texts.set(text.rawValue, value) }
         var end = value.count
         if text == .path, let query = firstIndex(of: UInt8(ascii: "?"), in: value) { end = query }
-        let kept = value.extracting(0..<end)
-        let count = wholePrefix(kept, limit: text.limit)
-        let start = bytes.count
-        // Set over and over, by a request that is tried often, the bytes must not outgrow the offsets.
-        guard start + count <= 32 * 1024 else { return }
-        bytes.append(copying: kept.extracting(0..<count))
-        starts[text.rawValue] = UInt16(start)
-        lengths[text.rawValue] = UInt16(count)
+        if end > text.limit { end = wholePrefix(value.extracting(0..<end), limit: text.limit) }
+        texts.set(text.rawValue, value.extracting(0..<end))
     }
 
     /// Sets a text from a configured name. For cold paths.
     package mutating func set(_ text: Text, _ value: String) { set(text, value.utf8.span) }
 
     /// Whether a text was set and is not empty.
-    package func has(_ text: Text) -> Bool { lengths[text.rawValue] > 0 }
+    package func has(_ text: Text) -> Bool { texts.count(text.rawValue) > 0 }
 
     /// The text; empty if it was not set.
     @_lifetime(borrow self)
-    package func text(_ text: Text) -> Span<UInt8> {
-        let start = Int(starts[text.rawValue])
-        return bytes.span.extracting(start..<start + Int(lengths[text.rawValue]))
-    }
-}
-
-/// What was special about an exchange, as two letters each.
-package struct AccessFlags: OptionSet, Sendable {
-    package let rawValue: UInt32
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
-
-    package static let noRoute = AccessFlags(rawValue: 1 << 0)
-    package static let noModel = AccessFlags(rawValue: 1 << 1)
-    package static let unauthorised = AccessFlags(rawValue: 1 << 2)
-    package static let rateLimited = AccessFlags(rawValue: 1 << 3)
-    package static let queueFull = AccessFlags(rawValue: 1 << 4)
-    package static let noHealthyEndpoint = AccessFlags(rawValue: 1 << 5)
-    package static let connectFailed = AccessFlags(rawValue: 1 << 6)
-    package static let upstreamReset = AccessFlags(rawValue: 1 << 7)
-    package static let upstreamTimeout = AccessFlags(rawValue: 1 << 8)
-    package static let streamStalled = AccessFlags(rawValue: 1 << 9)
-    package static let totalTimeout = AccessFlags(rawValue: 1 << 10)
-    package static let retriesExhausted = AccessFlags(rawValue: 1 << 11)
-    package static let fallbackUsed = AccessFlags(rawValue: 1 << 12)
-    package static let clientCancelled = AccessFlags(rawValue: 1 << 13)
-    package static let clientStalled = AccessFlags(rawValue: 1 << 14)
-    package static let bodyTooLarge = AccessFlags(rawValue: 1 << 15)
-    package static let translationFailed = AccessFlags(rawValue: 1 << 16)
-    package static let draining = AccessFlags(rawValue: 1 << 17)
-
-    /// What the flags are called.
-    internal static let names: [(flag: AccessFlags, letters: StaticString)] = [
-        (.noRoute, "NR"), (.noModel, "NM"), (.unauthorised, "UA"), (.rateLimited, "RL"), (.queueFull, "QF"),
-        (.noHealthyEndpoint, "NB"), (.connectFailed, "CF"), (.upstreamReset, "UR"), (.upstreamTimeout, "UT"),
-        (.streamStalled, "ST"), (.totalTimeout, "TT"), (.retriesExhausted, "RX"), (.fallbackUsed, "FB"),
-        (.clientCancelled, "CC"), (.clientStalled, "CS"), (.bodyTooLarge, "ML"), (.translationFailed, "TX"),
-        (.draining, "DR"),
-    ]
+    package func text(_ text: Text) -> Span<UInt8> { texts.text(text.rawValue) }
 }

@@ -40,13 +40,19 @@ package struct Exposition: Sendable {
         (0..<series.run.count).contains { series.run.sum(at: $0, shards: shards) != 0 }
     }
 
-    /// Writes a metric that has one value and no labels.
-    internal func write(_ declaration: MetricDeclaration, _ value: Double, to output: inout ByteQueue) {
+    /// Writes a metric whose values were read just now. One without a sample is left out.
+    internal func write(_ declaration: MetricDeclaration, _ samples: [MetricSample], to output: inout ByteQueue) {
+        if samples.isEmpty { return }
         writeHead(declaration, to: &output)
-        output.append(text: declaration.name)
-        output.append(UInt8(ascii: " "))
-        writeNumber(value, to: &output)
-        output.append(UInt8(ascii: "\n"))
+        // A scraper may refuse the whole exposition for a series that comes twice.
+        var seen: Set<[UInt8]> = []
+        for sample in samples.prefix(declaration.seriesLimit) {
+            let labels = declaration.text(ofLabels: sample.labels)
+            guard seen.insert(labels).inserted else { continue }
+            writeName(declaration.name, "", labels, to: &output)
+            writeNumber(sample.value, to: &output)
+            output.append(UInt8(ascii: "\n"))
+        }
     }
 
     /// Ends the exposition.

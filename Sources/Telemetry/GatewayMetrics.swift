@@ -18,6 +18,10 @@ package struct GatewayMetrics: Sendable {
     internal let attempts: MetricFamily
     internal let upstreamRequestsInFlight: MetricFamily
 
+    // By pool and endpoint: through `PoolMetrics`, `EndpointMetrics`, and `collectPools`.
+    internal let pools: PoolFamilies
+    internal let poolCollector = PoolCollector()
+
     // By connection: through `ConnectionMetrics`.
     private let connectionMetrics: [ConnectionMetrics]
 
@@ -67,6 +71,8 @@ package struct GatewayMetrics: Sendable {
         configLastReloadSuccess = registry.family(.configLastReloadSuccess).gauge()
         configGeneration = registry.family(.configGeneration).gauge()
         eventLoopLag = registry.family(.eventLoopLag)
+        pools = PoolFamilies(registry)
+        registry.collected(PoolCollector.declarations) { [poolCollector] in poolCollector.collect() }
         registry.sampled([.logLinesDropped]) { [Double(droppedLogLines())] }
         registry.sampled(ProcessMetrics.declarations) { ProcessMetrics.read() }
     }
@@ -196,7 +202,7 @@ extension MetricDeclaration {
 }
 
 /// Bounds of buckets, given in seconds, in nanoseconds.
-private func seconds(_ bounds: Double...) -> [Int] { bounds.map { Int(($0 * 1e9).rounded()) } }
+internal func seconds(_ bounds: Double...) -> [Int] { bounds.map { Int(($0 * 1e9).rounded()) } }
 
 #if compiler(>=6.4)
     private let swiftVersion = "6.4 or later"

@@ -43,17 +43,11 @@ extension ByteQueue {
 
     /// Appends a duration in milliseconds, with microseconds behind the point.
     internal mutating func append(millisOfNanos nanos: Int) {
-        let micros = max(0, nanos) / 1000
-        append(decimal: micros / 1000)
-        append(UInt8(ascii: "."))
-        append(threeDigits: micros % 1000)
-    }
-
-    /// Appends 0...999 as three digits.
-    internal mutating func append(threeDigits value: Int) {
-        append(UInt8(truncatingIfNeeded: 48 + value / 100))
-        append(UInt8(truncatingIfNeeded: 48 + value / 10 % 10))
-        append(UInt8(truncatingIfNeeded: 48 + value % 10))
+        write(reserving: 32) { writer in
+            var writer = writer
+            writer.write("", thousandths: nanos / 1000)
+            return writer
+        }
     }
 
     private mutating func append(escape scalar: UInt32) {

@@ -38,6 +38,17 @@ package struct MetricDeclaration: Sendable {
 
     /// The name in OpenMetrics, where a counter goes without the suffix of its sample.
     internal var familyName: String { kind == .counter ? String(name.dropLast("_total".count)) : name }
+
+    /// `pool="a",endpoint="b"`, escaped.
+    internal func text(ofLabels values: [String]) -> [UInt8] {
+        precondition(values.count == labels.count, "one value for each label")
+        var text: [UInt8] = []
+        for (name, value) in zip(labels, values) {
+            if !text.isEmpty { text.append(UInt8(ascii: ",")) }
+            appendLabel(name, value, to: &text)
+        }
+        return text
+    }
 }
 
 /// The cells of one label set. They go back to the registry with the last reference: whoever keeps a handle to a
@@ -100,8 +111,7 @@ package final class MetricFamily: Sendable {
 
     /// The series with these label values, made if it is new.
     package func series(_ values: [String], isShownUnused: Bool = true) -> MetricSeries {
-        precondition(values.count == declaration.labels.count, "one value for each label")
-        let labels = render(values)
+        let labels = declaration.text(ofLabels: values)
         return live.withLock { live in
             if let index = live.byLabels[labels] { return live.series[index] }
             if live.series.count >= declaration.seriesLimit { return overflow(&live) }
@@ -157,27 +167,20 @@ package final class MetricFamily: Sendable {
     }
 
     /// A series that no exposition shows, for the last that is counted of what is retired.
-    internal func unlisted(_ values: [String]) -> MetricSeries { make(values, render(values), false) }
+    internal func unlisted(_ values: [String]) -> MetricSeries {
+        make(values, declaration.text(ofLabels: values), false)
+    }
 
     private func overflow(_ live: inout Live) -> MetricSeries {
         if let overflow = live.overflow { return overflow }
         let values = [String](repeating: "_other", count: declaration.labels.count)
-        let made = make(values, render(values), true)
+        let made = make(values, declaration.text(ofLabels: values), true)
         live.overflow = made
         return made
     }
 
     private func make(_ values: [String], _ labels: [UInt8], _ isShownUnused: Bool) -> MetricSeries {
         MetricSeries(labels: labels, values: values, isShownUnused: isShownUnused, bounds: bounds, cells: cells)
-    }
-
-    private func render(_ values: [String]) -> [UInt8] {
-        var labels: [UInt8] = []
-        for (name, value) in zip(declaration.labels, values) {
-            if !labels.isEmpty { labels.append(UInt8(ascii: ",")) }
-            appendLabel(name, value, to: &labels)
-        }
-        return labels
     }
 }
 

@@ -139,7 +139,15 @@ package struct CounterTable<Key: MetricLabel>: Sendable {
 
     /// All counters of a family whose last label is `Key`; `leading` are the values of the labels before it.
     internal init(_ family: MetricFamily, leading: [String] = []) {
-        handles = Key.allCases.map { family.series(leading + ["\($0.label)"]).counter }
+        var kept: [MetricSeries] = []
+        self.init(family, leading: leading, keeping: &kept)
+    }
+
+    /// The same for a family whose series may be retired: the caller keeps them as long as the counters.
+    internal init(_ family: MetricFamily, leading: [String], keeping kept: inout [MetricSeries]) {
+        let series = Key.allCases.map { family.series(leading + ["\($0.label)"]) }
+        handles = series.map(\.counter)
+        kept += series
     }
 
     /// The counter of `key`.

@@ -1,12 +1,26 @@
 package import Bytes
 internal import Synchronization
 
+/// A number with its label values, as it is at the time of a scrape.
+package struct MetricSample: Sendable {
+    /// In the order of the declaration's labels.
+    package var labels: [String]
+    package var value: Double
+
+    /// One line of the exposition.
+    package init(_ labels: [String], _ value: Double) {
+        self.labels = labels
+        self.value = value
+    }
+}
+
 /// All metrics of the process and their text form.
 package final class MetricRegistry: Sendable {
     /// Numbers that are asked for at the time of a scrape instead of being counted.
     private struct Samples: Sendable {
         let declarations: [MetricDeclaration]
-        let read: @Sendable () -> [Double?]
+        /// One list for each declaration; without lists nothing is shown.
+        let read: @Sendable () -> [[MetricSample]]
     }
 
     private struct Contents {
@@ -45,7 +59,17 @@ package final class MetricRegistry: Sendable {
     ///
     /// - Parameter read: One value for each declaration; `nil` leaves that metric out. Called on the scraper's thread.
     package func sampled(_ declarations: [MetricDeclaration], _ read: @escaping @Sendable () -> [Double?]) {
-        precondition(declarations.allSatisfy { $0.labels.isEmpty }, "sampled metrics have no labels")
+        precondition(declarations.allSatisfy { $0.labels.isEmpty }, "these metrics have no labels")
+        collected(declarations) { read().map { value in value.map { [MetricSample([], $0)] } ?? [] } }
+    }
+
+    /// Registers metrics whose series and values are read at each scrape.
+    ///
+    /// - Parameter read: A list for each declaration, or nothing at all. Of two samples with the same labels the first
+    ///   is shown. Called on the scraper's thread.
+    package func collected(
+        _ declarations: [MetricDeclaration], _ read: @escaping @Sendable () -> [[MetricSample]]
+    ) {
         contents.withLock { contents in
             for declaration in declarations { contents.claim(declaration) }
             contents.samples.append(Samples(declarations: declarations, read: read))
@@ -68,8 +92,8 @@ package final class MetricRegistry: Sendable {
         let writer = Exposition(format: format, shards: shards)
         for family in families { writer.write(family, to: &output) }
         for group in samples {
-            for (declaration, value) in zip(group.declarations, group.read()) {
-                if let value { writer.write(declaration, value, to: &output) }
+            for (declaration, samples) in zip(group.declarations, group.read()) {
+                writer.write(declaration, samples, to: &output)
             }
         }
         writer.finish(&output)

@@ -64,7 +64,8 @@ package final class RouteMetrics {
 
     /// A request goes to the endpoint. Balanced by `attemptEnded` on a route of the same pool and endpoint.
     package func attemptBegan() {
-        let gauge = upstreamInFlight ?? keep(metrics.upstreamRequestsInFlight, ofEndpoint).gauge
+        if let upstreamInFlight { return upstreamInFlight.add(1, on: shard) }
+        let gauge = keep(metrics.upstreamRequestsInFlight, ofEndpoint).gauge
         upstreamInFlight = gauge
         gauge.add(1, on: shard)
     }
@@ -73,7 +74,9 @@ package final class RouteMetrics {
     package func attemptEnded(_ result: AttemptResult) {
         upstreamInFlight?.add(-1, on: shard)
         let index = Int(result.rawValue)
-        let counter = attempts[index] ?? keep(metrics.attempts, ofEndpoint + ["\(result.label)"]).counter
+        // Stored only once: a store to an array costs a look at its reference count.
+        if let known = attempts[index] { return known.add(1, on: shard) }
+        let counter = keep(metrics.attempts, ofEndpoint + ["\(result.label)"]).counter
         attempts[index] = counter
         counter.add(1, on: shard)
     }

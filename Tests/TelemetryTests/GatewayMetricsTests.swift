@@ -39,6 +39,15 @@ import Testing
         check(CutReason.self)
         check(StreamBreakReason.self)
         check(ReloadResult.self)
+        check(EndpointStanding.self)
+        check(RetryReason.self)
+        check(EjectionReason.self)
+        check(ProbeFinding.self)
+        check(FallbackReason.self)
+        check(HedgeResult.self)
+        check(ContinuationResult.self)
+        check(QueueBand.self)
+        check(DropReason.self)
     }
 
     @Test("names and labels follow the house rules")
