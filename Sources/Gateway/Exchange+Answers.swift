@@ -1,6 +1,7 @@
 internal import Bytes
 internal import HTTP
 internal import OpenAI
+internal import Routing
 internal import Topology
 internal import Telemetry
 internal import Transport
@@ -10,6 +11,8 @@ extension Exchange {
     /// Answers with an error and ends the exchange.
     func fail(_ error: APIError, _ dialect: APIDialect? = nil, allow: StaticString? = nil) {
         guard let stream else { return }
+        // The status of a stream may have been said, although nothing of it came.
+        if isHeadSent { return endBroken(error) }
         let dialect = dialect ?? path?.dialect ?? .openai
         status = error.status(in: dialect)
         errorCode = error.kind.label
@@ -27,28 +30,35 @@ extension Exchange {
         answer(text, on: stream)
     }
 
-    /// An error of the engine, in the shape of the API.
-    func answerUpstreamError() {
-        let credentialsAreOurs = !state.provider(ofPool: pool).forwardsCredentials
-        let upstreamStatus = status
-        let error = relay.error(status: upstreamStatus, credentialsAreOurs: credentialsAreOurs)
-        endAttempt(upstreamStatus == 429 ? .rateLimited : upstreamStatus >= 500 ? .serverError : .ok)
-        fail(error)
-    }
-
     private func appendRetryHints(_ error: APIError) {
-        let isUpstream = phase == .gatheringError
-        if isUpstream, !relay.retryAfter.isEmpty {
+        if !relay.retryAfter.isEmpty {
             worker.responseHead.fields.append(.retryAfter, value: relay.retryAfter.span)
         } else if let seconds = error.retryAfterSeconds {
             worker.responseHead.fields.append(name: "retry-after", value: "\(seconds)")
         }
-        if isUpstream, !relay.retryAfterMillis.isEmpty {
+        if !relay.retryAfterMillis.isEmpty {
             worker.responseHead.fields.append(.retryAfterMillis, value: relay.retryAfterMillis.span)
         }
-        if let shouldRetry = error.shouldRetry {
+        // Our own attempts were the retries: the SDK's would multiply them.
+        let isSpent = attempts > 1 && error.status == 502 && relay.retryAfter.isEmpty
+        if let shouldRetry = error.shouldRetry ?? (isSpent ? false : nil) {
             worker.responseHead.fields.append(.shouldRetry, shouldRetry ? "true" : "false")
         }
+        if droppedReason.utf8CodeUnitCount > 0 {
+            worker.responseHead.fields.append(name: "x-penstock-dropped-reason", value: "\(droppedReason)")
+            worker.responseHead.fields.append(name: "x-llm-d-request-dropped-reason", value: "\(droppedReason)")
+        }
+        if hints.wantsTrace { appendTrace(to: &worker.responseHead) }
+    }
+
+    /// How the request was served, for a client that asked (`x-penstock-trace: 1`).
+    func appendTrace(to head: inout ResponseHead) {
+        head.fields.append(name: "x-penstock-attempts", value: "\(attempts)")
+        if endpoint >= 0 {
+            head.fields.append(
+                name: "x-penstock-endpoint", value: String(decoding: state.authorities[endpoint], as: UTF8.self))
+        }
+        if let fallback { head.fields.append(name: "x-penstock-fallback", value: "\(fallback.label)") }
     }
 
     /// The id of the request, under the name each dialect's SDKs read.

@@ -1,4 +1,6 @@
 internal import Bytes
+internal import Config
+internal import Health
 internal import HTTP
 internal import OpenAI
 internal import Reactor
@@ -7,37 +9,59 @@ internal import Transport
 
 /// The answer of an engine on its way to the client.
 extension Exchange {
-    /// Sends the head on, and finds out how the body is to be read.
+    /// How long the head of a stream waits for its first event, so that an engine that dies before it is not noticed.
+    private static let headPatience: Int64 = 250_000_000
+
+    /// A good head has come: finds out how the body is to be read. The client gets it with the first of the body.
     func beginRelay(_ head: borrowing ResponseHead) {
-        guard let stream, let path else { return }
-        releaseBody()
-        relay.kind = kind(of: head)
-        if case .length(let length) = head.framing { relay.expected = length }
-        if relay.kind == .events {
-            relay.scanner = EventStreamScanner(dialect: path.operation.events, stripsUsage: relay.stripsUsage)
+        guard let path else { return }
+        let kind = kind(of: head)
+        guard isExpected(kind, head, path), !isHeadSent || kind == relay.kind else { return answerIsGarbage() }
+        if relay.hasSent {
+            relay.continued = relay.scanner?.beginContinuation()
+            phase = .relaying
+            return
         }
-        writeResponseHead(head, path)
-        stream.respond(worker.responseHead)
+        phase = .holding
+        relay.kind = kind
+        relay.expected = -1
+        if case .length(let length) = head.framing { relay.expected = length }
+        let keepsText = kind == .events && mayBeContinued(path.operation)
+        if kind == .events {
+            relay.scanner = EventStreamScanner(
+                dialect: path.operation.events, stripsUsage: relay.stripsUsage, keepsText: keepsText)
+            if !isHeadSent {
+                due.head = worker.reactor.now &+ Exchange.headPatience
+                armTimer()
+            }
+        }
+        if !isHeadSent {
+            status = head.status
+            writeResponseHead(head, path)
+        }
     }
 
     private func writeResponseHead(_ head: borrowing ResponseHead, _ path: APIPath) {
-        worker.responseHead.reset()
-        worker.responseHead.status = head.status
+        heldHead.reset()
+        heldHead.status = head.status
         let fields = head.fields
         for field in fields.fields where fields.isForwardedDownstream(field) {
             if field.name == .xRequestID || field.name == .requestID { continue }
-            worker.responseHead.fields.append(field, of: fields)
+            heldHead.fields.append(field, of: fields)
         }
         if relay.kind == .events {
-            if fields.first(.cacheControl) == nil { worker.responseHead.fields.append(.cacheControl, "no-cache") }
-            worker.responseHead.fields.append(.xAccelBuffering, "no")
+            if fields.first(.cacheControl) == nil { heldHead.fields.append(.cacheControl, "no-cache") }
+            heldHead.fields.append(.xAccelBuffering, "no")
         }
-        appendRequestID(path.dialect)
+        let id = requestID
+        heldHead.fields.append(.xRequestID, value: id.span)
+        if path.dialect == .anthropic { heldHead.fields.append(.requestID, value: id.span) }
+        if hints.wantsTrace { appendTrace(to: &heldHead) }
         // What is stripped or added changes the length of a stream.
         switch head.framing {
-        case .length(let length) where relay.kind != .events: worker.responseHead.framing = .length(length)
-        case .none: worker.responseHead.framing = .none
-        case .length, .chunked, .untilClose: worker.responseHead.framing = .chunked
+        case .length(let length) where relay.kind != .events: heldHead.framing = .length(length)
+        case .none: heldHead.framing = .none
+        case .length, .chunked, .untilClose: heldHead.framing = .chunked
         }
     }
 
@@ -49,10 +73,21 @@ extension Exchange {
         return bytesBeginIgnoringCase(type, with: "application/json") ? .json : .other
     }
 
-    /// The body is not needed any more once the engine has begun to answer. A small one keeps its memory.
-    private func releaseBody() {
-        // An engine may answer before it has read everything.
-        if call.isRequestSent { body.bytes.removeAll(keeping: 4096) }
+    /// Whether an engine of the API answers like this: a page of HTML comes from something else.
+    private func isExpected(_ kind: Relay.Kind, _ head: borrowing ResponseHead, _ path: APIPath) -> Bool {
+        guard kind == .other else { return true }
+        let fields = head.fields
+        guard let field = fields.first(.contentType) else { return true }
+        if bytesBeginIgnoringCase(fields.bytes.span.extracting(field.valueRange), with: "text/html") { return false }
+        return !path.operation.answersJSON
+    }
+
+    /// Sends the head; from here on the status is said.
+    func sendHead() {
+        guard !isHeadSent, let stream else { return }
+        isHeadSent = true
+        due.head = .max
+        stream.respond(heldHead)
     }
 
     /// Sends the next bytes on, at once.
@@ -62,8 +97,7 @@ extension Exchange {
         case .events:
             guard relayEvents(bytes, to: stream) else { return }
         case .json:
-            relay.take(json: bytes)
-            send(bytes, to: stream)
+            guard relayJSON(bytes, to: stream) else { return }
         case .other:
             send(bytes, to: stream)
         }
@@ -71,27 +105,78 @@ extension Exchange {
     }
 
     private func send(_ bytes: Span<UInt8>, to stream: ServerStream) {
+        if phase == .holding { commit() }
         relay.bytesOut += bytes.count
         stream.write(bytes)
+    }
+
+    /// Something of the body goes to the client: no other endpoint can answer any more.
+    private func commit() {
+        phase = .relaying
+        relay.hasSent = true
+        dropHedge()
+        sendHead()
+        due.hedge = .max
+        if relay.kind != .events || path?.operation.events == .other {
+            due.firstToken = .max
+            noteFirstToken(worker.reactor.now)
+        }
+        let mayNeedBody = relay.scanner?.keepsText == true
+        // An engine may answer before it has read everything. A small body keeps its memory.
+        if !mayNeedBody, call.isRequestSent { body.bytes.removeAll(keeping: 4096) }
+    }
+
+    /// Holds a JSON answer until it is whole, so that half of one is never seen; one too large to hold goes on as it
+    /// comes. Returns whether the exchange goes on.
+    private func relayJSON(_ bytes: Span<UInt8>, to stream: ServerStream) -> Bool {
+        if phase == .holding {
+            if bytes.count == relay.expected, relay.kept.isEmpty {
+                guard looksLikeJSON(bytes) else {
+                    answerIsGarbage()
+                    return false
+                }
+                relay.usage = UsageReader.read(bytes)
+                send(bytes, to: stream)
+                return true
+            }
+            due.firstToken = .max
+            if relay.keep(bytes) { return true }
+            if !relay.kept.isEmpty {
+                let relay = relay.takeKept()
+                send(relay.span, to: stream)
+            }
+        }
+        send(bytes, to: stream)
+        return true
     }
 
     /// Returns whether the exchange goes on.
     private func relayEvents(_ bytes: Span<UInt8>, to stream: ServerStream) -> Bool {
         do throws(EventStreamError) {
-            var kept = ByteQueue()
-            guard let forwarding = try relay.scanner?.follow(bytes, into: &kept) else { return false }
-            switch forwarding {
-            case .all: send(bytes, to: stream)
-            case .appended: if !kept.isEmpty { send(kept.span, to: stream) }
+            if relay.continued != nil {
+                var rewritten = ByteQueue()
+                try relay.continued?.receive(bytes, into: &rewritten)
+                try follow(rewritten.span, to: stream)
+            } else {
+                try follow(bytes, to: stream)
             }
         } catch {
             call.cancel()
-            endAttempt(.protocolError)
             breakRelay(.malformed("an event is too large"))
             return false
         }
         noteTokens()
+        if relay.scanner?.hasHeldError == true { return streamTellsOfError() }
         return true
+    }
+
+    private func follow(_ bytes: Span<UInt8>, to stream: ServerStream) throws(EventStreamError) {
+        var kept = ByteQueue()
+        guard let forwarding = try relay.scanner?.follow(bytes, into: &kept) else { return }
+        switch forwarding {
+        case .all: if !bytes.isEmpty { send(bytes, to: stream) }
+        case .appended: if !kept.isEmpty { send(kept.span, to: stream) }
+        }
     }
 
     /// Measures when content came, once for each read: what comes together was written together.
@@ -104,19 +189,46 @@ extension Exchange {
         } else {
             route?.nextToken(afterNanos: Int(now - relay.lastTokenAt))
         }
+        if !relay.isTokenNoted {
+            due.firstToken = .max
+            noteFirstToken(now)
+        }
         relay.lastTokenAt = now
         relay.contentEvents = content
     }
 
+    /// Tells the endpoint's record how long this attempt took to begin its answer.
+    private func noteFirstToken(_ now: Int64) {
+        guard !relay.isTokenNoted, let place else { return }
+        relay.isTokenNoted = true
+        let nanos = Int(now - attemptedAt)
+        worker.note(place.record.firstToken(place.claim, afterNanos: nanos, at: now), pool, place.slot, state)
+        if let limiter = state.members[place.slot].limiter {
+            limiter.observe(
+                ttftNanos: Int64(nanos), inFlight: place.record.inFlight, at: now, place.record)
+        }
+    }
+
+    // MARK: The end of an answer
+
     /// The engine has said all.
     func endRelay() {
         guard let stream else { return }
-        if relay.kind == .events, !streamIsWhole {
-            endAttempt(.broken)
-            return breakRelay(.closed(afterHead: true))
+        if relay.kind == .events, !streamIsWhole { return breakRelay(.closed(afterHead: true)) }
+        if phase == .holding {
+            if relay.kind == .json, !relay.kept.isEmpty {
+                guard looksLikeJSON(relay.kept.span) else { return answerIsGarbage() }
+                relay.usage = relay.keptUsage
+                heldHead.framing = .length(relay.kept.count)
+                let whole = relay.takeKept()
+                send(whole.span, to: stream)
+            } else {
+                commit()
+            }
         }
-        relay.usage = relay.kind == .events ? relay.scanner?.summary.usage : readUsage()
-        endAttempt(.ok)
+        if relay.kind == .events { relay.usage = relay.scanner?.summary.usage }
+        if relay.continued != nil { worker.poolMetrics(pool, state).continuations[.continued].add(on: worker.shard) }
+        endAttempt(.ok, .success)
         settle()
         self.stream = nil
         stream.finish()
@@ -128,24 +240,30 @@ extension Exchange {
         return summary.isTerminated || summary.hasFinishReason || summary.hasError
     }
 
-    private func readUsage() -> Usage? {
-        guard relay.kind == .json, relay.usage == nil, !relay.isCut, !relay.kept.isEmpty else { return relay.usage }
-        return relay.keptUsage
+    /// The engine failed in the middle of its answer: another one goes on, or the client must see that it is not whole.
+    func breakRelay(_ failure: UpstreamFailure) {
+        worker.metrics.streamBreaks[failure.breakReason].add(1, on: worker.shard)
+        if phase == .holding {
+            call.cancel()
+            return attemptFailed(failure)
+        }
+        endAttempt(failure.attemptResult(afterHead: true), .broken)
+        if continuesElsewhere() { return }
+        endBroken(failure.isTimeout ? .upstreamTimeout : .upstreamFailed(.truncated))
     }
 
-    /// The engine failed in the middle of its answer: the client must see that it is not whole.
-    func breakRelay(_ failure: UpstreamFailure) {
+    /// The client has part of an answer, and there will not be more.
+    func endBroken(_ error: APIError) {
         guard let stream, let path else { return }
-        worker.metrics.streamBreaks[failure.breakReason].add(1, on: worker.shard)
         abortedBy = .upstream
-        let error = failure.isTimeout ? APIError.upstreamTimeout : APIError.upstreamFailed(.truncated)
         errorCode = error.kind.label
         if relay.kind == .events {
             var event = ByteQueue()
             // An event that was cut off is ended first, so that ours stands alone.
             if relay.scanner?.isBetweenEvents == false { event.append("\n\n") }
             error.writeEvent(path.operation.events, into: &event)
-            send(event.span, to: stream)
+            relay.bytesOut += event.count
+            stream.write(event.span)
         }
         relay.usage = relay.scanner?.summary.usage
         settle()

@@ -1,7 +1,10 @@
 internal import Bytes
+internal import Health
 internal import HTTP
+internal import Limits
 internal import OpenAI
 internal import Reactor
+internal import Routing
 internal import Telemetry
 internal import Topology
 internal import Transport
@@ -10,17 +13,22 @@ internal import Transport
 ///
 /// ```
 /// requestHead   what is asked for; what can be refused is refused before the body comes
-/// requestEnd    inspect (the facts of the body, read once) → route (model to pool) → attempt
-/// attempt       pick an endpoint, write the request it gets, send it
-/// responseHead  relay (or gather an error) … responseBody … responseEnd
-/// settle        metrics and the access log, exactly once
+/// requestEnd    inspect (the facts of the body, read once) → route (model to tiers of pools)
+/// seek          pick an endpoint and take a place there, or wait in the queue of a pool        Exchange+Placing
+/// send          write the request the endpoint gets, and send it                               Exchange+Attempts
+/// responseHead  hold (until the answer is certain) … relay, or gather an error                 Exchange+Relay
+/// attemptFailed another endpoint, pool, tier or model; a pause only if that is all that is left
+/// settle        metrics and the access log, exactly once                                       Exchange+Settle
 /// ```
 ///
 /// Lives on one reactor and is used for many requests, one after another.
-final class Exchange: RequestHandler, ResponseHandler {
+final class Exchange: RequestHandler, ResponseHandler, TimerHandler {
     var origin: Origin
     let worker: GatewayWorker
-    let call = UpstreamCall()
+    /// The attempt that is going to answer, as far as is known.
+    var call = UpstreamCall()
+    /// A second attempt, sent because the first is slow.
+    var hedge: Hedge?
 
     /// What the client sent; `nil` between requests.
     var stream: ServerStream?
@@ -28,26 +36,54 @@ final class Exchange: RequestHandler, ResponseHandler {
     var requestID: [UInt8] = []
     var path: APIPath?
     var facts = RequestFacts()
+    var hints = RequestHints()
     var multipart: MultipartFacts?
     var boundary: [UInt8] = []
     let body = RequestBody()
-    private let rewrittenBody = RequestBody()
+    let rewrittenBody = RequestBody()
     /// The model as the client wrote it.
     var model: [UInt8] = []
     /// Index in the model table, once routed.
     var modelIndex = -1
+    var resolvedModel: [UInt8]?
+
+    // Where the request goes.
+    var trail = FallbackTrail(model: -1)
+    var routeIndex = 0
+    var plan = TierPlan(session: nil)
+    /// Where the request may go, in order.
+    var tiers: [Tier] = []
+    /// The target whose body `call` holds; `nil` if none is prepared.
+    var prepared: (tier: Int, target: Int)?
+    var pool = -1
     /// Slot of the endpoint of the last attempt.
     var endpoint = -1
-    var pool = -1
-    private var resolvedModel: [UInt8]?
+    /// The place the attempt under way has at its endpoint.
+    var place: Place?
+    var tried: [Int32] = []
+    var outlook = Outlook()
+
+    // What the attempts came to.
     var attempts = 0
-    /// Attempts made before the pool was found in the state of now.
-    private var earlierAttempts = 0
-    /// Where in the pool the first attempt went; the others follow.
-    private var turn = 0
+    /// Attempts made before the model that is tried now.
+    var attemptsAtModel = 0
+    var tries = AccessTries()
+    var lastError: APIError?
+    var droppedReason: StaticString = ""
+    var fallback: FallbackCause?
+
+    // Waiting.
+    var ticket: QueueTicket?
+    /// Counts stays in queues, so that what comes late for an earlier one is told apart.
+    var stay: UInt32 = 0
+    var queuedAt: Int64 = 0
+    var queueNanos: Int64 = 0
 
     var phase = Phase.idle
     var relay = Relay()
+    /// The head the client gets, until it is sent.
+    var heldHead = ResponseHead()
+    var isHeadSent = false
     var startedAt: Int64 = 0
     var attemptedAt: Int64 = 0
     var status = 0
@@ -55,22 +91,31 @@ final class Exchange: RequestHandler, ResponseHandler {
     var flags: AccessFlags = []
     var abortedBy = AccessRecord.Aborter.nobody
     var route: RouteMetrics?
-    var isAttemptOpen = false
+    /// The pool whose requests in flight `route` counts this one among; -1 for none.
+    var poolOfRoute = -1
+
+    /// When the client must have all of its answer; `Int64.max`: no limit.
+    var deadline = Int64.max
+    var due = DueTimes()
+    var timer = MovingDeadline()
 
     enum Phase {
         case idle
         /// The body is coming.
         case receiving
+        /// In the queue of a pool.
+        case queued
+        /// Waiting a moment before an endpoint is asked again.
+        case pausing
         /// Sent to an endpoint; nothing has come back.
         case waiting
         /// An error of the upstream is being gathered.
         case gatheringError
-        /// The head went to the client, the body follows.
+        /// A good head has come, and nothing of the body has gone to the client: another endpoint may still answer.
+        case holding
+        /// Body has gone to the client.
         case relaying
     }
-
-    /// Tries at different endpoints when none of them has seen the request.
-    private static let attemptLimit = 3
 
     init(_ worker: GatewayWorker, _ origin: Origin) {
         self.worker = worker
@@ -83,15 +128,13 @@ final class Exchange: RequestHandler, ResponseHandler {
     // MARK: The request
 
     func requestHead(_ stream: ServerStream) {
-        // One copy of the head's references for all that follows: each look through `stream` makes another.
-        let request = stream.request
-        begin(stream, request)
-        let target = request.target
-        switch APITarget.classify(APIMethod(request.method), target.span) {
+        begin(stream, stream.request)
+        let target = stream.request.target
+        switch APITarget.classify(APIMethod(stream.request.method), target.span) {
         case .operation(let path):
             self.path = path
             // What we answer ourselves waits for the end of the request, as there is no body to spare.
-            if path.operation.isForwarded { awaitBody(path, request) }
+            if path.operation.isForwarded { awaitBody(path, stream.request) }
         case .notFound(let dialect):
             flags.insert(.noRoute)
             fail(.unknownPath(target.span), dialect)
@@ -109,7 +152,7 @@ final class Exchange: RequestHandler, ResponseHandler {
         path = nil
         status = 0
         attempts = 0
-        earlierAttempts = 0
+        attemptsAtModel = 0
         endpoint = -1
         pool = -1
         modelIndex = -1
@@ -119,6 +162,15 @@ final class Exchange: RequestHandler, ResponseHandler {
         abortedBy = .nobody
         multipart = nil
         resolvedModel = nil
+        prepared = nil
+        isHeadSent = false
+        lastError = nil
+        droppedReason = ""
+        fallback = nil
+        queueNanos = 0
+        deadline = .max
+        due = DueTimes()
+        tries.removeAll()
         // A request that was refused, or answered with an error, has left its own here.
         body.bytes.removeAll(keeping: 4096)
         model.removeAll(keepingCapacity: true)
@@ -153,201 +205,59 @@ final class Exchange: RequestHandler, ResponseHandler {
         // From here on the exchange keeps to one state, even if another is published while it runs.
         state = worker.state
         do throws(APIError) {
-            let request = stream.request
-            try inspectBody(path, request)
-            try findModel(path, request.target)
-            prepareBody(path)
-            attempt(request)
+            try inspectBody(path, stream.request)
+            hints = RequestHints(stream.request.fields)
+            try findModel(path, stream.request.target)
+            chooseRoute(stream.request)
         } catch {
-            fail(error)
+            return fail(error)
         }
-    }
-
-    /// Finds the pool that serves the model.
-    private func findModel(_ path: APIPath, _ target: [UInt8]) throws(APIError) {
-        let models = state.snapshot.models
-        if let named = path.decodedModel(target.span) {
-            model = named
-        } else if let multipart {
-            let body = body
-            model.append(copying: multipart.model(in: body.contents))
-        } else {
-            let (body, facts) = (body, facts)
-            model.append(copying: facts.model(in: body.contents))
-        }
-        if model.isEmpty {
-            // The API lets the model be left out: that is clear only if there is a single one.
-            guard models.models.count == 1, let only = models.models.first else { throw APIError(.missingModel) }
-            model.append(contentsOf: only.name.utf8)
-        }
-        let model = model
-        guard let match = models.match(model.span) else {
-            flags.insert(.noModel)
-            throw .unknownModel(model.span, near: nearMatches(of: model, among: models.exactNames))
-        }
-        modelIndex = match.model
-        pool = models.models[match.model].pool
-        resolvedModel = match.resolved
-    }
-
-    /// Makes the body the endpoints get: the client's own, or a copy with another model name or a wish for usage.
-    private func prepareBody(_ path: APIPath) {
-        let provider = state.provider(ofPool: pool)
-        let upstreamModel = state.snapshot.pools[pool].upstreamModel ?? resolvedModel
-        call.body = body
-        if let multipart {
-            guard let wanted = upstreamModel ?? (path.model == nil ? nil : model), !formNames(wanted) else { return }
-            rewrittenBody.bytes.removeAll(keeping: 65536)
-            let (body, boundary) = (body, boundary)
-            multipart.append(
-                body.contents, boundary: boundary.span, model: wanted.span, to: &rewrittenBody.bytes)
-            call.body = rewrittenBody
-            return
-        }
-        var rewrite = BodyRewrite(
-            forcesUsage: provider.asksForUsage && path.operation.events == .completions && facts.isStreaming)
-        if let wanted = upstreamModel ?? (path.model == nil ? nil : model), !bodyNames(wanted) {
-            rewrite.model = wanted
-        }
-        relay.stripsUsage = rewrite.forcesUsage && !facts.wantsUsage
-        if rewrite.leavesUnchanged(facts) { return }
-        rewrittenBody.bytes.removeAll(keeping: 65536)
-        let body = body
-        rewrite.append(body.contents, facts, to: &rewrittenBody.bytes)
-        call.body = rewrittenBody
-    }
-
-    private func formNames(_ name: [UInt8]) -> Bool {
-        guard let multipart else { return false }
-        let body = body
-        return bytesEqual(multipart.model(in: body.contents), name.span)
-    }
-
-    private func bodyNames(_ name: [UInt8]) -> Bool {
-        let (body, facts) = (body, facts)
-        guard facts.hasModel else { return false }
-        return bytesEqual(facts.model(in: body.contents), name.span)
-    }
-
-    // MARK: The attempt
-
-    /// Sends the request to the next endpoint of the pool.
-    private func attempt(_ request: borrowing RequestHead) {
-        guard let path else { return }
-        phase = .waiting
-        if attempts == earlierAttempts { turn = worker.takeTurn(inPool: pool) }
-        let endpoints = state.snapshot.pools[pool].endpoints
-        endpoint = endpoints[(turn + attempts - earlierAttempts) % endpoints.count]
-        attempts += 1
-        attemptedAt = worker.reactor.now
-        let route = worker.route(path.operation, model: modelIndex, endpoint: endpoint)
-        // Requests in flight are counted by model and pool, which stay the same from attempt to attempt.
-        if self.route == nil { route.requestEntered() }
-        self.route = route
-        route.attemptBegan()
-        isAttemptOpen = true
-        writeHead(path, request)
-        worker.endpoints[endpoint].start(call)
-    }
-
-    /// The head the endpoint gets: the client's fields less what is not for it, and what the provider wants.
-    private func writeHead(_ path: APIPath, _ request: borrowing RequestHead) {
-        let provider = state.provider(ofPool: pool)
-        call.head.reset()
-        call.head.method = request.method
-        call.head.target.append(contentsOf: state.prefixes[endpoint])
-        path.appendForwardTarget(request.target.span, to: &call.head.target)
-        call.head.authority.append(contentsOf: state.authorities[endpoint])
-        let fields = request.fields
-        for field in fields.fields where fields.isForwardedUpstream(field) {
-            if field.name.isCredential, !provider.forwardsCredentials || field.name == .cookie { continue }
-            if provider.fields.count > 0, provider.replaces(field, of: fields) { continue }
-            call.head.fields.append(field, of: fields)
-        }
-        let own = provider.fields
-        for field in own.fields {
-            call.head.fields.append(field, of: own)
-        }
-        let id = requestID
-        call.head.fields.append(.xRequestID, value: id.span)
-    }
-
-    /// Tries another endpoint of the pool if the last one has not seen the request. Returns whether it does.
-    private func retriesElsewhere(_ failure: UpstreamFailure) -> Bool {
-        guard phase == .waiting, failure.isUnseen, attempts < Exchange.attemptLimit else { return false }
-        if state !== worker.state { return startsOver() }
-        guard attempts - earlierAttempts < state.snapshot.pools[pool].endpoints.count, let stream else { return false }
-        attempt(stream.request)
-        return true
-    }
-
-    /// Finds the pool anew after a reload, whose endpoints are others. Returns whether the exchange goes on.
-    private func startsOver() -> Bool {
-        guard let path, let stream else { return false }
-        route?.requestLeft()
-        route = nil
-        state = worker.state
-        earlierAttempts = attempts
-        model.removeAll(keepingCapacity: true)
-        do throws(APIError) {
-            let request = stream.request
-            try findModel(path, request.target)
-            prepareBody(path)
-            attempt(request)
-        } catch {
-            fail(error)
-        }
-        return true
+        if let timeout = hints.timeoutNanos { deadline = startedAt &+ timeout }
+        seek()
     }
 
     // MARK: The response
 
     func responseHead(_ head: borrowing ResponseHead) {
         guard stream != nil else { return }
-        status = head.status
         if head.status >= 300 {
+            status = head.status
             phase = .gatheringError
             relay.begin(error: head)
         } else {
-            phase = .relaying
             beginRelay(head)
         }
     }
 
     func responseBody(_ bytes: Span<UInt8>) {
         switch phase {
-        case .relaying: relayBody(bytes)
+        case .relaying, .holding: relayBody(bytes)
         case .gatheringError:
             relay.gather(bytes)
             // What it says is known by now, and it may never end.
             if relay.isCut {
                 call.cancel()
-                answerUpstreamError()
+                upstreamRefused()
             }
-        case .idle, .receiving, .waiting: break
+        case .idle, .receiving, .queued, .pausing, .waiting: break
         }
     }
 
     func responseEnd() {
         switch phase {
-        case .relaying: endRelay()
-        case .gatheringError: answerUpstreamError()
-        case .idle, .receiving, .waiting: break
+        case .relaying, .holding: endRelay()
+        case .gatheringError: upstreamRefused()
+        case .idle, .receiving, .queued, .pausing, .waiting: break
         }
     }
 
     func responseFailed(_ failure: UpstreamFailure) {
-        endAttempt(failure.attemptResult(afterHead: phase == .relaying))
         note(failure)
         switch phase {
-        case .waiting:
-            if !retriesElsewhere(failure) { fail(APIError(failure)) }
-        case .gatheringError:
-            answerUpstreamError()
-        case .relaying:
-            breakRelay(failure)
-        case .idle, .receiving:
-            break
+        case .waiting, .holding: attemptFailed(failure)
+        case .gatheringError: upstreamRefused()
+        case .relaying: breakRelay(failure)
+        case .idle, .receiving, .queued, .pausing: break
         }
     }
 
@@ -359,8 +269,10 @@ final class Exchange: RequestHandler, ResponseHandler {
 
     func requestAborted(_ reason: Abort) {
         guard phase != .idle else { return }
+        leaveQueue()
         call.cancel()
-        if isAttemptOpen { endAttempt(.cancelled) }
+        dropHedge()
+        endAttempt(.cancelled, .cancelled)
         if case .refused(let answered) = reason {
             let error = APIError(Refusal(status: answered, reason: ""))
             status = answered
@@ -370,7 +282,7 @@ final class Exchange: RequestHandler, ResponseHandler {
         } else {
             abortedBy = reason == .shutdown ? .gateway : .client
             flags.insert(reason == .clientStalled ? .clientStalled : reason == .shutdown ? .draining : .clientCancelled)
-            if status == 0 || phase != .relaying { status = 499 }
+            if status == 0 || !isHeadSent { status = 499 }
             worker.metrics.clientAborts.add(1, on: worker.shard)
         }
         settle()
@@ -382,6 +294,8 @@ final class Exchange: RequestHandler, ResponseHandler {
         stream = nil
         phase = .idle
         route = nil
+        place = nil
+        timer.cancel(on: worker.reactor)
         body.bytes.removeAll(keeping: 4096)
         rewrittenBody.bytes.removeAll(keeping: 4096)
         relay.reset()

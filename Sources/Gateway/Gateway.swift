@@ -32,6 +32,7 @@ package actor Gateway {
     private let serving = ServingStatus()
     private let tickets = TicketKeys()
     private let workerCount: Int
+    private let tenantSeed = UInt64.random(in: .min ... .max)
     private let startedAt: Int
     private var state: GatewayState
     private var hosts: [ReactorBound<GatewayHost>] = []
@@ -57,7 +58,9 @@ package actor Gateway {
         metrics = GatewayMetrics(reactors: workerCount, version: version) { writer.droppedLines }
         do throws(TLSConfigurationError) {
             state = try GatewayState.make(
-                configuration, discovered: [:], previous: nil, generation: 1, created: startedAt)
+                configuration, discovered: [:], previous: nil, generation: 1, created: startedAt,
+                at: monotonicNanos())
+            state.takeForce()
         } catch {
             throw .tls(error.description)
         }
@@ -146,7 +149,7 @@ package actor Gateway {
     ) throws -> ReactorBound<GatewayHost> {
         let resources = WorkerResources(
             state: state, metrics: metrics, serving: serving, log: log, configuration: configuration,
-            workers: workerCount)
+            tenantSeed: tenantSeed, workers: workerCount)
         let report: ModelDiscovery.Report = { [weak self] endpoint, finding in
             Task { await self?.learned(finding, of: endpoint) }
         }
@@ -198,7 +201,8 @@ package actor Gateway {
     private func makeState(_ configuration: Configuration) throws(GatewayError) -> GatewayState {
         do throws(TLSConfigurationError) {
             return try GatewayState.make(
-                configuration, discovered: discovered, previous: state, generation: generation + 1, created: startedAt)
+                configuration, discovered: discovered, previous: state, generation: generation + 1, created: startedAt,
+                at: monotonicNanos())
         } catch {
             throw .tls(error.description)
         }
@@ -206,6 +210,7 @@ package actor Gateway {
 
     private func publish(_ next: GatewayState) {
         retireMetrics(from: state, to: next)
+        next.takeForce()
         state = next
         generation = next.snapshot.generation
         metrics.configGeneration.set(generation)

@@ -13,17 +13,25 @@ extension GatewayState {
     /// - Parameters:
     ///   - previous: Its TLS contexts are taken over where nothing changed, with their sessions.
     ///   - created: Seconds since 1970 that `/v1/models` shows.
+    ///   - now: On the clock of the reactors.
     static func make(
         _ configuration: Configuration, discovered: DiscoveredModels, previous: GatewayState?, generation: Int,
-        created: Int
+        created: Int, at now: Int64
     ) throws(TLSConfigurationError) -> GatewayState {
         var builder = StateBuilder(previous: previous, configuration.pools)
         for pool in configuration.pools { try builder.add(pool) }
         for model in configuration.models { builder.add(model) }
         for pool in configuration.pools where pool.discoverModels { builder.addDiscovered(pool, discovered) }
+        builder.addFallbacks(configuration.models)
+        let defaultModel = configuration.defaultModel.flatMap { name in
+            builder.models.firstIndex { $0.name == name }
+        }
         let snapshot = Snapshot(
-            generation: generation, endpoints: builder.endpoints, pools: builder.pools, models: builder.models)
-        return GatewayState(snapshot: snapshot, providers: builder.providers, created: created)
+            generation: generation, endpoints: builder.endpoints, pools: builder.pools, models: builder.models,
+            defaultModel: defaultModel)
+        return GatewayState(
+            snapshot: snapshot, providers: builder.providers, policies: builder.policies, previous: previous,
+            created: created, at: now)
     }
 }
 
@@ -33,6 +41,8 @@ private struct StateBuilder {
     private(set) var pools: [Pool] = []
     private(set) var models: [Model] = []
     private(set) var providers: [ProviderPolicy] = []
+    /// By slot of the pool.
+    private(set) var policies: [PoolPolicy] = []
     private let previous: GatewayState?
     private var slotOf: [Endpoint: Int] = [:]
     private var names: Set<String> = []
@@ -50,13 +60,53 @@ private struct StateBuilder {
         let slots = pool.endpoints.map { slot(of: Endpoint($0, pool.provider)) }
         let upstream = pool.upstreamModel.map { Array($0.utf8) }
         pools.append(Pool(name: pool.name, upstreamModel: upstream, endpoints: slots, provider: provider))
+        policies.append(PoolPolicy(pool))
     }
 
     mutating func add(_ model: Configuration.Model) {
-        guard let pool = pools.firstIndex(where: { $0.name == model.pool }) else { return }
-        models.append(Model(name: model.name, pool: pool, aliases: model.aliases))
+        let own = tiers(model.tiers)
+        guard !own.isEmpty else { return }
+        let priority = Int32(truncatingIfNeeded: model.priority)
+        var routes = model.routes.map { route in
+            let wanted = tiers(route.tiers)
+            return Route(
+                name: route.name, match: RouteMatch(route.match), tiers: wanted.isEmpty ? own : wanted,
+                priority: route.priority.map { Int32(truncatingIfNeeded: $0) } ?? priority)
+        }
+        routes.append(Route(tiers: own, priority: priority))
+        models.append(Model(name: model.name, routes: routes, aliases: model.aliases))
         names.insert(model.name)
         names.formUnion(model.aliases)
+    }
+
+    private func tiers(_ tiers: [Configuration.Model.Tier]) -> [Tier] {
+        tiers.compactMap { tier in
+            let targets = tier.targets.compactMap { target in
+                pools.firstIndex { $0.name == target.pool }.map { pool in
+                    Target(
+                        pool: pool, weight: target.weight,
+                        upstreamModel: target.upstreamModel.map { Array($0.utf8) })
+                }
+            }
+            return targets.isEmpty ? nil : Tier(targets: targets)
+        }
+    }
+
+    /// Fallbacks name models, so all of these must be known.
+    mutating func addFallbacks(_ configured: [Configuration.Model]) {
+        func indices(_ wanted: [String]) -> [Int] {
+            wanted.compactMap { name in models.firstIndex { $0.name == name } }
+        }
+        for model in configured where model.fallbacks != Configuration.Model.Fallbacks() {
+            guard let index = models.firstIndex(where: { $0.name == model.name }) else { continue }
+            var fallbacks = Fallbacks()
+            fallbacks.contextLength = indices(model.fallbacks.contextLength)
+            fallbacks.contentPolicy = indices(model.fallbacks.contentPolicy)
+            fallbacks.overload = indices(model.fallbacks.overload)
+            let known = models[index]
+            models[index] = Model(
+                name: known.name, routes: known.routes, aliases: known.aliases, fallbacks: fallbacks)
+        }
     }
 
     /// One pool for each model found, of the endpoints that list it. Configured names win.
@@ -73,6 +123,7 @@ private struct StateBuilder {
         for name in order {
             let upstream = pool.upstreamModel.map { Array($0.utf8) }
             pools.append(Pool(name: name, upstreamModel: upstream, endpoints: servers[name] ?? [], provider: provider))
+            policies.append(PoolPolicy(pool))
             models.append(Model(name: name, pool: pools.count - 1))
             names.insert(name)
         }
@@ -95,6 +146,15 @@ private struct StateBuilder {
             providers.append(try ProviderPolicy(provider, needsTLS: needsTLS.contains(provider.name)))
         }
         return providers.count - 1
+    }
+}
+
+extension RouteMatch {
+    init(_ match: Configuration.Model.RouteMatch) {
+        self.init(
+            headers: match.headers.map {
+                HeaderMatch(name: Array($0.name.utf8), prefix: $0.prefix, suffix: $0.suffix)
+            }, tags: match.tags.map { Array($0.utf8) })
     }
 }
 

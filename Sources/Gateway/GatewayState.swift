@@ -1,6 +1,8 @@
 internal import Bytes
 internal import Config
+internal import Health
 internal import HTTP
+internal import Limits
 internal import OpenAI
 internal import TLS
 internal import Topology
@@ -61,11 +63,46 @@ final class GatewayState: Sendable {
     /// For the log, by index.
     let modelLabels: [[UInt8]]
     let poolLabels: [[UInt8]]
+    /// Every endpoint with its health and load, by slot.
+    let members: [EndpointMember]
+    /// The same by pool, in the order of the pool.
+    let membersOfPool: [[EndpointMember]]
+    /// By slot of the pool.
+    let policies: [PoolPolicy]
+    let loads: [PoolLoad]
+    let budgets: [RetryBudget]
 
-    /// - Parameter created: Seconds since 1970 that `/v1/models` shows.
-    init(snapshot: Snapshot, providers: [ProviderPolicy], created: Int) {
+    /// - Parameters:
+    ///   - policies: By slot of the pool.
+    ///   - previous: Health, load, queues and budgets are taken over from it.
+    ///   - created: Seconds since 1970 that `/v1/models` shows.
+    ///   - now: On the clock of the reactors.
+    init(
+        snapshot: Snapshot, providers: [ProviderPolicy], policies: [PoolPolicy], previous: GatewayState?, created: Int,
+        at now: Int64
+    ) {
         self.snapshot = snapshot
         self.providers = providers
+        self.policies = policies
+        members = GatewayState.members(snapshot, providers, policies, previous, at: now)
+        let members = members
+        membersOfPool = snapshot.pools.map { pool in pool.endpoints.map { members[$0] } }
+        var seed = UInt64(truncatingIfNeeded: now)
+        loads = snapshot.pools.enumerated().map { slot, pool in
+            seed &+= 1
+            return previous?.loads.first { $0.name == pool.name }
+                ?? PoolLoad(name: pool.name, policies[slot].queue, seed: seed)
+        }
+        budgets = snapshot.pools.enumerated().map { slot, pool in
+            let budget = policies[slot].budget
+            if let previous, let old = previous.snapshot.pools.firstIndex(where: { $0.name == pool.name }),
+                previous.policies[old].budget == budget
+            {
+                return previous.budgets[old]
+            }
+            return RetryBudget(
+                ratio: budget.ratio, floorPerSecond: budget.floorPerSecond, initial: budget.ratio > 0 ? 100 : 0)
+        }
         var providerOfEndpoint = [Int](repeating: 0, count: snapshot.endpoints.count)
         for pool in snapshot.pools {
             for slot in pool.endpoints { providerOfEndpoint[slot] = pool.provider }
@@ -83,6 +120,62 @@ final class GatewayState: Sendable {
         }
     }
 
+    /// Puts the state in force for what the reactors share; to be called before they go over to it.
+    func takeForce() {
+        for (slot, load) in loads.enumerated() {
+            load.update(policies[slot], membersOfPool[slot], generation: snapshot.generation)
+        }
+    }
+
+    private static func members(
+        _ snapshot: Snapshot, _ providers: [ProviderPolicy], _ policies: [PoolPolicy], _ previous: GatewayState?,
+        at now: Int64
+    ) -> [EndpointMember] {
+        var known: [Endpoint: EndpointMember] = [:]
+        if let previous {
+            for (slot, endpoint) in previous.snapshot.endpoints.enumerated() {
+                known[endpoint] = previous.members[slot]
+            }
+        }
+        // An endpoint of several pools is treated as the first of them wants.
+        var poolOf = [Int?](repeating: nil, count: snapshot.endpoints.count)
+        for (slot, pool) in snapshot.pools.enumerated() {
+            for endpoint in pool.endpoints where poolOf[endpoint] == nil { poolOf[endpoint] = slot }
+        }
+        return snapshot.endpoints.enumerated().map { slot, endpoint in
+            let pool = poolOf[slot] ?? 0
+            let policy = policies[pool]
+            let old = known[endpoint]
+            let record =
+                old?.record
+                ?? EndpointRecord(policy.health, at: now, seed: stableHash(endpoint.provider.utf8.span) ^ UInt64(slot))
+            if old != nil { record.update(policy.health) }
+            let limiter = policy.isAdaptive ? old?.limiter ?? EndpointLimiter() : nil
+            if !policy.isAdaptive || old?.limiter == nil { record.setLimit(policy.endpointLimit) }
+            let configured = EngineKind(providers[snapshot.pools[pool].provider].source.engine)
+            return EndpointMember(
+                slot: slot, endpoint, record: record, limiter: limiter,
+                traits: old?.traits ?? EndpointTraits(configured ?? .other))
+        }
+    }
+
     /// The policy of a pool's provider.
     func provider(ofPool slot: Int) -> ProviderPolicy { providers[snapshot.pools[slot].provider] }
+}
+
+extension EngineKind {
+    /// The kind that is configured; `nil` if it is to be found out.
+    init?(_ configured: Configuration.Provider.Engine) {
+        switch configured {
+        case .auto: return nil
+        case .vllm: self = .vllm
+        case .sglang: self = .sglang
+        case .llamacpp: self = .llamacpp
+        case .tgi: self = .tgi
+        case .ollama: self = .ollama
+        case .openai: self = .openai
+        case .anthropic: self = .anthropic
+        case .other: self = .other
+        }
+    }
 }

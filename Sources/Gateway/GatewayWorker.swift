@@ -3,6 +3,7 @@ internal import Config
 internal import HTTP
 internal import OpenAI
 internal import Reactor
+internal import Routing
 internal import Telemetry
 internal import Topology
 internal import Transport
@@ -15,6 +16,7 @@ struct WorkerResources: Sendable {
     let log: Log
     let configuration: Configuration
     let resolver = Resolver()
+    let tenantSeed: UInt64
     /// How many workers there are.
     let workers: Int
 }
@@ -32,6 +34,14 @@ final class GatewayWorker: RequestService, TimerHandler {
     var responseHead = ResponseHead()
     /// Exchanges that have begun and not ended.
     var exchangesInFlight = 0
+    /// Exchanges of this reactor that wait in the queue of a pool.
+    var queuedExchanges = 0
+    var random: SplitMix64
+    /// Memory for picking; there is one pick at a time.
+    var scratch = PickScratch()
+    /// Mixed into hashes of credentials, so that they cannot be guessed from a log.
+    let tenantSeed: UInt64
+    let log: Log
 
     let transportMetrics: TransportMetrics
     private let resolver: Resolver
@@ -45,6 +55,8 @@ final class GatewayWorker: RequestService, TimerHandler {
     private var clockOffset: Int64 = 0
     private var clockReadAt: Int64 = 0
     private let workerCount: Int
+    private var poolCounters: [PoolMetrics] = []
+    private var dispatching: Dispatching?
 
     /// How long a line of the access log may wait for others, in nanoseconds.
     private static let logDelay: Int64 = 100_000_000
@@ -58,6 +70,10 @@ final class GatewayWorker: RequestService, TimerHandler {
         serving = resources.serving
         resolver = resources.resolver
         workerCount = resources.workers
+        log = resources.log
+        var system = SystemRandomNumberGenerator()
+        random = SplitMix64(seed: system.next())
+        tenantSeed = resources.tenantSeed
         shard = MetricShard(reactor: reactor.index + 1)
         transportMetrics = TransportMetrics(metrics, reactor: reactor.index + 1)
         accessLog =
@@ -95,6 +111,7 @@ final class GatewayWorker: RequestService, TimerHandler {
             return makeConnections(endpoint, policy)
         }
         nextInPool = state.snapshot.pools.map { _ in reactor.index }
+        poolCounters = state.snapshot.pools.map { metrics.pool($0.name) }
         // Last, for calls that waited there start anew.
         for gone in kept.values { gone.connections.close() }
     }
@@ -104,6 +121,14 @@ final class GatewayWorker: RequestService, TimerHandler {
         let settings = EndpointSettings(endpoint, policy, workers: workerCount)
         return EndpointConnections(settings, resolver: resolver, metrics: transportMetrics, on: reactor)
     }
+
+    /// In the place of connections to an endpoint that is not known any more: calls are refused.
+    private(set) lazy var goneConnections: EndpointConnections = {
+        let none = EndpointConnections(
+            EndpointSettings(host: "localhost", port: 9), resolver: resolver, metrics: transportMetrics, on: reactor)
+        none.close()
+        return none
+    }()
 
     /// Closes what is open to endpoints, at the end.
     func closeEndpoints() {
@@ -169,16 +194,24 @@ final class GatewayWorker: RequestService, TimerHandler {
     // MARK: Telemetry
 
     /// The counters of a way through the gateway.
-    func route(_ operation: APIOperation, model: Int, endpoint: Int) -> RouteMetrics {
-        let key = (model << 24 | endpoint) << 8 | Int(operation.rawValue)
-        if let known = routes[key] { return known }
+    func route(
+        _ operation: APIOperation, model: Int, pool: Int, endpoint: Int, _ state: GatewayState
+    ) -> RouteMetrics {
+        let isCurrent = state === self.state
+        let key = ((model << 20 | pool) << 20 | endpoint) << 8 | Int(operation.rawValue)
+        if isCurrent, let known = routes[key] { return known }
         let snapshot = state.snapshot
-        let model = snapshot.models.models[model]
         let made = metrics.route(
-            operation: "\(operation.label)", model: model.name, pool: snapshot.pools[model.pool].name,
-            endpoint: snapshot.endpoints[endpoint].address.authority, reactor: reactor.index + 1)
-        routes[key] = made
+            operation: "\(operation.label)", model: snapshot.models.models[model].name,
+            pool: snapshot.pools[pool].name, endpoint: snapshot.endpoints[endpoint].address.authority,
+            reactor: reactor.index + 1)
+        if isCurrent { routes[key] = made }
         return made
+    }
+
+    /// The counters of a pool, by its slot in a state that may not be that of now.
+    func poolMetrics(_ pool: Int, _ state: GatewayState) -> PoolMetrics {
+        state === self.state ? poolCounters[pool] : metrics.pool(state.snapshot.pools[pool].name)
     }
 
     /// The counters of requests that got no further than us.
@@ -212,4 +245,36 @@ final class GatewayWorker: RequestService, TimerHandler {
 
     /// Hands what the access log has gathered to its writer.
     func timerFired() { accessLog?.handOver() }
+
+    // MARK: Queues
+
+    /// Sees to it that queues are looked through while requests of this reactor wait: time alone brings endpoints back.
+    func keepDispatching() {
+        queuedExchanges += 1
+        if dispatching == nil { dispatching = Dispatching(self) }
+        dispatching?.start()
+    }
+}
+
+/// Looks through the queues of pools again and again while requests wait in them.
+private final class Dispatching: TimerHandler {
+    private unowned let worker: GatewayWorker
+    private var isScheduled = false
+
+    private static let interval: Int64 = 20_000_000
+
+    init(_ worker: GatewayWorker) { self.worker = worker }
+
+    func start() {
+        guard !isScheduled else { return }
+        isScheduled = true
+        _ = worker.reactor.schedule(self, at: worker.reactor.now + Dispatching.interval)
+    }
+
+    func timerFired() {
+        isScheduled = false
+        let now = worker.reactor.now
+        for load in worker.state.loads where load.hasWaiting { load.dispatch(at: now) }
+        if worker.queuedExchanges > 0 { start() }
+    }
 }

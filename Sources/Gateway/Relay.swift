@@ -20,6 +20,12 @@ struct Relay: ~Copyable {
     var firstTokenAt: Int64?
     var lastTokenAt: Int64 = 0
     var contentEvents = 0
+    /// Set when another engine goes on with the stream.
+    var continued: ContinuedStream?
+    /// Whether anything of the body went to the client.
+    var hasSent = false
+    /// Whether the endpoint's record knows when the answer began.
+    var isTokenNoted = false
     var usage: Usage?
     /// The length of the body, if it was announced; else -1.
     var expected = -1
@@ -42,16 +48,29 @@ struct Relay: ~Copyable {
         bytesOut = 0
         firstTokenAt = nil
         contentEvents = 0
+        continued = nil
+        hasSent = false
+        isTokenNoted = false
         usage = nil
         expected = -1
         retryAfter.removeAll(keepingCapacity: true)
         retryAfterMillis.removeAll(keepingCapacity: true)
     }
 
+    /// Forgets an answer of which the client has seen nothing but perhaps the head.
+    mutating func resetForRetry() {
+        kept.removeAll(keeping: 4096)
+        isCut = false
+        isTokenNoted = false
+        if continued == nil { scanner = nil }
+    }
+
     /// Begins to gather an error response.
     mutating func begin(error head: borrowing ResponseHead) {
         kept.removeAll(keeping: 4096)
         isCut = false
+        retryAfter.removeAll(keepingCapacity: true)
+        retryAfterMillis.removeAll(keepingCapacity: true)
         let fields = head.fields
         if let field = fields.first(.retryAfter) {
             retryAfter.append(copying: fields.bytes.span.extracting(field.valueRange))
@@ -70,28 +89,38 @@ struct Relay: ~Copyable {
     /// What a whole JSON body says of its usage.
     var keptUsage: Usage? { UsageReader.read(kept.span) }
 
-    /// The error the gathered body tells of.
-    func error(status: Int, credentialsAreOurs: Bool) -> APIError {
-        .upstream(status: status, body: kept.span, credentialsAreOurs: credentialsAreOurs)
+    /// The error the gathered body tells of, and what it means for what is tried next.
+    func error(status: Int, credentialsAreOurs: Bool) -> (APIError, ErrorClass) {
+        (
+            .upstream(status: status, body: kept.span, credentialsAreOurs: credentialsAreOurs),
+            ErrorClass(status: status, body: kept.span)
+        )
     }
 
-    /// Reads the usage of a JSON body that comes in one piece, or keeps the piece.
-    mutating func take(json bytes: Span<UInt8>) {
-        if bytes.count == expected, kept.isEmpty {
-            usage = UsageReader.read(bytes)
-        } else {
-            keep(bytes)
-        }
+    /// Takes the data of an event that told of an error as the body of an error response.
+    mutating func beginKept(error data: Span<UInt8>) {
+        kept.removeAll(keeping: 4096)
+        isCut = false
+        kept.append(data)
     }
 
-    /// Keeps a piece of a JSON body, as long as it is not too large.
-    private mutating func keep(_ bytes: Span<UInt8>) {
-        guard !isCut else { return }
-        if kept.count + bytes.count > Relay.keptLimit {
-            isCut = true
-            kept.removeAll()
-        } else {
-            kept.append(bytes)
-        }
+    /// What the error response said about trying again, in nanoseconds; 0 if nothing that is a number.
+    var retryAfterNanos: Int64 {
+        if let millis = readTimeoutNanos(retryAfterMillis.span) { return millis / 1000 }
+        return readTimeoutNanos(retryAfter.span) ?? 0
+    }
+
+    /// Keeps a piece of a JSON body until it is whole. Returns `false` if it is too large for that.
+    mutating func keep(_ bytes: Span<UInt8>) -> Bool {
+        guard kept.count + bytes.count <= Relay.keptLimit else { return false }
+        kept.append(bytes)
+        return true
+    }
+
+    /// What was kept; nothing is any more.
+    mutating func takeKept() -> ByteQueue {
+        var taken = ByteQueue()
+        swap(&taken, &kept)
+        return taken
     }
 }

@@ -1,14 +1,30 @@
+internal import Health
 internal import OpenAI
+internal import Routing
 internal import Telemetry
 internal import Transport
 
 /// The one place that says what a failure of an upstream means: for the client, for metrics, for another try.
 extension UpstreamFailure {
-    /// Whether the endpoint cannot have seen the request, so that sending it elsewhere does no harm.
-    var isUnseen: Bool {
+    /// What it says of the request's chances elsewhere.
+    var attemptFailure: AttemptFailure {
         switch self {
-        case .unresolved, .connect, .connectTimeout, .tls, .refused, .queueFull: true
-        case .closed, .malformed, .firstByteTimeout, .idleTimeout, .totalTimeout: false
+        case .unresolved, .connect, .connectTimeout, .tls, .refused, .queueFull: .connect
+        case .closed: .broken
+        case .malformed: .garbage
+        case .firstByteTimeout, .idleTimeout, .totalTimeout: .timeout
+        }
+    }
+
+    /// What it says of the endpoint.
+    var outcome: AttemptOutcome {
+        switch self {
+        case .unresolved, .connect, .connectTimeout, .tls: .connectFailed
+        // Our own bound, or the end of a connection that was to end: no fault of the endpoint's.
+        case .queueFull, .refused: .cancelled
+        case .closed: .broken
+        case .malformed: .garbage
+        case .firstByteTimeout, .idleTimeout, .totalTimeout: .timeout
         }
     }
 

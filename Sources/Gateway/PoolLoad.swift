@@ -1,0 +1,181 @@
+internal import Bytes
+internal import Health
+internal import Limits
+internal import Reactor
+internal import Routing
+internal import Synchronization
+
+/// An exchange in the queue of a pool. Its stay has a number, for the exchange may be another's when its turn comes.
+struct Waiter: Sendable {
+    let exchange: ReactorBound<Exchange>
+    let stay: UInt32
+    /// Slots of endpoints that have failed it; of the snapshot with this generation.
+    let tried: [Int32]
+    let generation: Int
+}
+
+/// A place at an endpoint, taken for a request.
+struct Place: Sendable {
+    let slot: Int
+    let record: EndpointRecord
+    let claim: Claim
+}
+
+/// What the reactors share of a pool: how many requests run, and who waits. Outlives reloads.
+///
+/// While nobody waits, a request costs an atomic addition here if the pool has a limit, and nothing if it has none.
+final class PoolLoad: Sendable {
+    let name: String
+    private let limit = Atomic<Int>(.max)
+    private let running = Atomic<Int>(0)
+    private let waiting = Atomic<Int>(0)
+    private let guarded: Mutex<Guarded>
+
+    private struct Guarded: ~Copyable {
+        var queue: AdmissionQueue<Waiter>
+        var members: [EndpointMember] = []
+        var policy = PickPolicy()
+        var generation = 0
+        var scratch = PickScratch()
+        var random: SplitMix64
+        var turn = 0
+    }
+
+    init(name: String, _ policy: QueuePolicy, seed: UInt64) {
+        self.name = name
+        guarded = Mutex(Guarded(queue: AdmissionQueue(policy), random: SplitMix64(seed: seed)))
+    }
+
+    /// Goes over to what a new snapshot says of the pool.
+    func update(_ policy: PoolPolicy, _ members: [EndpointMember], generation: Int) {
+        limit.store(policy.limit, ordering: .relaxed)
+        guarded.withLock { guarded in
+            guarded.queue.update(policy.queue)
+            guarded.members = members
+            guarded.policy = policy.pick
+            guarded.generation = generation
+        }
+    }
+
+    /// Whether requests wait, so that those that come now must not pass them.
+    var hasWaiting: Bool { waiting.load(ordering: .relaxed) > 0 }
+
+    /// Takes one of the requests the pool may have at once.
+    func enter() -> Bool {
+        let limit = limit.load(ordering: .relaxed)
+        if limit == .max {
+            running.wrappingAdd(1, ordering: .relaxed)
+            return true
+        }
+        var current = running.load(ordering: .relaxed)
+        while current < limit {
+            let (done, seen) = running.weakCompareExchange(
+                expected: current, desired: current + 1, ordering: .relaxed)
+            if done { return true }
+            current = seen
+        }
+        return false
+    }
+
+    /// Gives it back, and lets the next one go if one waits.
+    func leave(at now: Int64) {
+        running.wrappingSubtract(1, ordering: .relaxed)
+        if hasWaiting { dispatch(at: now) }
+    }
+
+    // MARK: The queue
+
+    /// Lets a request wait. Who has to make room for it is told.
+    func enqueue(_ waiter: Waiter, _ request: QueuedRequest, at now: Int64) -> Admission {
+        var dropped: [Dropped<Waiter>] = []
+        let admission = guarded.withLock { guarded in
+            let admission = guarded.queue.enqueue(waiter, request, at: now, dropped: &dropped)
+            waiting.store(guarded.queue.count, ordering: .relaxed)
+            return admission
+        }
+        PoolLoad.tell(dropped)
+        return admission
+    }
+
+    /// Takes a request out whose client has left, or that waits no longer. Returns whether it still waited.
+    func remove(_ ticket: QueueTicket, at now: Int64) -> Bool {
+        guarded.withLock { guarded in
+            let found = guarded.queue.remove(ticket, at: now) != nil
+            waiting.store(guarded.queue.count, ordering: .relaxed)
+            return found
+        }
+    }
+
+    /// Lets go as many of those that wait as there is room for.
+    func dispatch(at now: Int64) {
+        var dropped: [Dropped<Waiter>] = []
+        var granted: [(Waiter, Place)] = []
+        guarded.withLock { guarded in
+            while guarded.queue.count > 0, enter() {
+                guard let next = guarded.queue.dequeue(at: now, dropped: &dropped) else {
+                    running.wrappingSubtract(1, ordering: .relaxed)
+                    break
+                }
+                if let place = PoolLoad.choose(for: next.payload, &guarded, at: now) {
+                    granted.append((next.payload, place))
+                } else {
+                    running.wrappingSubtract(1, ordering: .relaxed)
+                    _ = guarded.queue.putBack(next, at: now)
+                    break
+                }
+            }
+            waiting.store(guarded.queue.count, ordering: .relaxed)
+        }
+        for (waiter, place) in granted {
+            let (stay, generation) = (waiter.stay, waiter.generation)
+            waiter.exchange.submit { $0.placeGranted(place, stay: stay, generation: generation, by: self) }
+        }
+        PoolLoad.tell(dropped)
+    }
+
+    /// The best place there is now for one that has waited; an endpoint that failed it only if it is the only one.
+    private static func choose(for waiter: Waiter, _ guarded: inout Guarded, at now: Int64) -> Place? {
+        let knowsTried = waiter.generation == guarded.generation && !waiter.tried.isEmpty
+        if knowsTried, let place = choose(avoiding: waiter.tried, &guarded, at: now) { return place }
+        return choose(avoiding: [], &guarded, at: now)
+    }
+
+    private static func choose(avoiding tried: [Int32], _ guarded: inout Guarded, at now: Int64) -> Place? {
+        guarded.scratch.begin()
+        for member in guarded.members {
+            let isTried = tried.contains(Int32(truncatingIfNeeded: member.slot))
+            guarded.scratch.append(member.candidate(at: now, isTried: isTried))
+        }
+        guarded.turn &+= 1
+        var policy = guarded.policy
+        policy.panicShare = 1
+        let result = pick(policy, turn: guarded.turn, random: &guarded.random, scratch: &guarded.scratch)
+        guard case .endpoint(let first) = result else { return nil }
+        var position = first
+        while true {
+            let member = guarded.members[position]
+            if guarded.scratch.verdict(at: position) == .panic {
+                return Place(slot: member.slot, record: member.record, claim: member.record.claimAnyway(at: now))
+            }
+            if let claim = member.record.claim(at: now) {
+                return Place(slot: member.slot, record: member.record, claim: claim)
+            }
+            guard let next = guarded.scratch.nextFallback() else { return nil }
+            position = next
+        }
+    }
+
+    private static func tell(_ dropped: [Dropped<Waiter>]) {
+        for item in dropped {
+            let (waiter, reason, retryAfter) = (item.waiting.payload, item.reason, item.retryAfterNanos)
+            waiter.exchange.submit { $0.waitedInVain(reason, retryAfterNanos: retryAfter, stay: waiter.stay) }
+        }
+    }
+
+    // MARK: What is seen from outside
+
+    /// The queue by bands, and the bytes of all that wait.
+    func bands(at now: Int64) -> (bands: [QueueBand], bytes: Int) {
+        guarded.withLock { ($0.queue.bands(at: now), $0.queue.bytes) }
+    }
+}
