@@ -16,17 +16,41 @@ internal enum AnswerText {
     private static let beginnings: [Int] = words.indices.filter { $0 == 0 || words[$0 - 1].last == UInt8(ascii: ".") }
 
     /// The word with which the answer to a prompt begins.
-    static func start(for prompt: some Sequence<UInt8>, choice: Int) -> Int {
-        // FNV-1a, 64 bits.
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in prompt { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        return beginnings[(Int(truncatingIfNeeded: hash >> 33) + choice) % beginnings.count]
+    static func start(_ prompt: TextHash, choice: Int) -> Int {
+        beginnings[(Int(truncatingIfNeeded: prompt.value >> 33) + choice) % beginnings.count]
     }
 
     /// The word at a place of the answer that begins with the word `start`.
     static func word(_ index: Int, from start: Int) -> ArraySlice<UInt8> {
         let word = words[(start + index) % words.count]
         return index == 0 ? word.dropFirst() : word[...]
+    }
+
+    /// Whether the answer that begins with the word `start`, and never ends, begins with a text.
+    static func begins(with text: ArraySlice<UInt8>, from start: Int) -> Bool {
+        var rest = text
+        var index = 0
+        while !rest.isEmpty {
+            let word = word(index, from: start)
+            guard word.prefix(rest.count).elementsEqual(rest.prefix(word.count)) else { return false }
+            rest = rest.dropFirst(word.count)
+            index += 1
+        }
+        return true
+    }
+
+    /// How many words the first `bytes` of an answer hold, a part of a word counted in, and how many bytes that part
+    /// has; 0 where a word ends.
+    static func place(of bytes: Int, from start: Int) -> (words: Int, part: Int) {
+        var rest = bytes
+        var index = 0
+        while rest > 0 {
+            let word = word(index, from: start).count
+            index += 1
+            if rest < word { return (index, rest) }
+            rest -= word
+        }
+        return (index, 0)
     }
 }
 
@@ -43,7 +67,8 @@ internal struct Answer: Sendable {
     }
 
     private enum Source: Sendable {
-        case words(start: Int)
+        /// Words from one place on, of an answer that begins with `start`; `skipped` bytes of the first are not said.
+        case words(start: Int, first: Int, skipped: Int)
         /// That text, some bytes at a time.
         case bytes([UInt8])
     }
@@ -61,9 +86,19 @@ internal struct Answer: Sendable {
     let toolCall: ToolCall?
 
     /// Words, until the natural end or the limit.
-    init(words start: Int, natural: Int, limit: Int?) {
-        source = .words(start: start)
-        count = min(natural, limit ?? .max)
+    ///
+    /// - Parameters:
+    ///   - start: The word it begins with.
+    ///   - written: Bytes of it that are there already and are not said again.
+    ///   - natural: Words of the whole; `nil`: more than the limit, or than any answer has.
+    ///   - limit: The most tokens that may be added.
+    init(words start: Int, after written: Int = 0, natural: Int?, limit: Int?) {
+        let place = AnswerText.place(of: written, from: start)
+        // The rest of a word is a token like any other.
+        let first = place.part > 0 ? place.words - 1 : place.words
+        source = .words(start: start, first: first, skipped: place.part)
+        let natural = natural.map { max(0, $0 - first) } ?? EngineSettings.tokensLimit + 1
+        count = min(natural, limit ?? .max, EngineSettings.tokensLimit)
         finish = natural > count ? .length : .stop
         toolCall = nil
     }
@@ -89,7 +124,8 @@ internal struct Answer: Sendable {
     func piece(_ index: Int) -> ArraySlice<UInt8> {
         let whole: ArraySlice<UInt8>
         switch source {
-        case .words(let start): whole = AnswerText.word(index, from: start)
+        case .words(let start, let first, let skipped):
+            whole = AnswerText.word(first + index, from: start).dropFirst(index == 0 ? skipped : 0)
         case .bytes(let text):
             whole = text[Answer.boundary(index, text)..<Answer.boundary(index + 1, text)]
         }

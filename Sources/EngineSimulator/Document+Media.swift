@@ -90,7 +90,9 @@ extension DocumentMaker {
             queue.append("\"}]}")
             return Document(contentType: "application/json", body: [UInt8](copying: queue.span))
         }
-        let answer = Answer(words: AnswerText.start(for: body, choice: 0), natural: 12, limit: nil)
+        var hash = TextHash()
+        hash.add(body)
+        let answer = Answer(words: AnswerText.start(hash, choice: 0), natural: 12, limit: nil)
         guard streams else {
             queue.append("{\"text\":")
             queue.append(json: answer.text)

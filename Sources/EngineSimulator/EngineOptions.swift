@@ -26,6 +26,7 @@ internal struct EngineOption: Sendable {
         EngineOption("embedding_dimensions") { $0.embeddingDimensions = whole($1, 1...16_384) },
         EngineOption("max_running", "max_num_seqs") { $0.capacity.maxRunning = $1 < 1 ? nil : whole($1) },
         EngineOption("max_waiting") { $0.capacity.maxWaiting = $1 < 0 ? nil : whole($1) },
+        EngineOption("refusal_status") { $0.capacity.refusalStatus = whole($1, 429...503) == 429 ? 429 : 503 },
         EngineOption("prefill_us_per_token") { $0.capacity.prefillPerToken = .microseconds($1) },
         EngineOption("decode_us_per_running", "decode_us_per_seq") { $0.capacity.decodePerRunning = .microseconds($1) },
         EngineOption("status", "error_status") { $0.faults.status = whole($1, 400...599) },
@@ -34,6 +35,7 @@ internal struct EngineOption: Sendable {
         EngineOption("fault_after") { $0.faults.after = whole($1) },
         EngineOption("fault_count") { $0.faults.count = $1 < 0 ? nil : whole($1) },
         EngineOption("health_status") { $0.faults.healthStatus = whole($1, 200...599) },
+        EngineOption("health_hangs") { $0.faults.healthHangs = $1 != 0 },
         EngineOption("models_status") { $0.faults.modelsStatus = whole($1, 200...599) },
     ]
 

@@ -4,6 +4,8 @@ package struct EngineSettings: Sendable {
     package var models = ["demo"]
     /// Whether every model name is served; `models` is only what is listed then.
     package var servesAnyModel = false
+    /// What the list of models says of their owner, by which gateways tell engines apart.
+    package var owner = "simulator"
     /// Key that requests below `/v1` must show; `nil` lets everybody in.
     package var apiKey: String?
     /// From a request's turn to its first token.
@@ -40,8 +42,10 @@ package struct EngineSettings: Sendable {
 package struct EngineCapacity: Sendable {
     /// Requests that are computed at once; `nil`: no bound.
     package var maxRunning: Int?
-    /// Requests that may wait for their turn; more are answered 503. `nil`: no bound.
+    /// Requests that may wait for their turn; more are answered `refusalStatus`. `nil`: no bound.
     package var maxWaiting: Int?
+    /// 429 or 503: what those are answered for whom there is no room.
+    package var refusalStatus = 503
     /// Cost of reading a prompt; prompts are read one after another.
     package var prefillPerToken = Duration.zero
     /// Added to the interval between tokens for every request that runs.
@@ -51,34 +55,6 @@ package struct EngineCapacity: Sendable {
 
     /// No bounds, no costs.
     package init() {}
-}
-
-/// What a simulated engine can do wrong.
-package enum EngineFault: String, CaseIterable, Sendable {
-    /// An error answer.
-    case error
-    /// A TCP reset before any byte of the answer (HTTP/2: the stream is reset).
-    case reset
-    /// An orderly close before any byte of the answer (HTTP/2: the stream is reset).
-    case close
-    /// Never an answer.
-    case hang
-    /// The first byte comes late.
-    case slow
-    /// A reset in the middle of the answer.
-    case midreset
-    /// A close in the middle of the answer, without the end of the body.
-    case midclose
-    /// Silence from the middle of the answer on.
-    case midhang
-    /// An event, or a whole answer, that is not JSON.
-    case malformed
-    /// An error object as an event, after which the stream ends in order.
-    case errorevent
-    /// A stream that ends in order, but without its last event.
-    case nodone
-    /// Broken chunked framing (HTTP/2: the stream is reset).
-    case badframe
 }
 
 /// How often what goes wrong, and how exactly.
@@ -97,6 +73,8 @@ package struct FaultSettings: Sendable {
     package var count: Int?
     /// What `GET /health` answers.
     package var healthStatus = 200
+    /// Whether `GET /health` is never answered.
+    package var healthHangs = false
     /// What `GET /v1/models` answers.
     package var modelsStatus = 200
 

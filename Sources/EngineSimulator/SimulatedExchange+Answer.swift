@@ -26,6 +26,7 @@ extension SimulatedExchange {
                 var queue = ByteQueue()
                 writer.writeOpening(into: &queue)
                 work = .generation(context, writer)
+                if let fault, breakAfterHead(fault) { return }
                 if !queue.isEmpty { stream.write(queue.span) }
             }
             decode()
@@ -113,15 +114,15 @@ extension SimulatedExchange {
         stream.respond(head)
     }
 
-    /// Answers with an error.
-    func fail(_ error: APIError) {
+    /// Answers with an error, and with another status than its own if one is given.
+    func fail(_ error: APIError, status: Int? = nil) {
         guard let stream else { return }
         let isAnthropic = bytesBegin(stream.request.target.span, with: "/v1/messages")
         let dialect: APIDialect = isAnthropic ? .anthropic : .openai
         var queue = ByteQueue()
         error.write(dialect, requestID: Span(), into: &queue)
         var head = ResponseHead()
-        head.status = error.status(in: dialect)
+        head.status = status ?? error.status(in: dialect)
         head.fields.append(.contentType, "application/json")
         if let seconds = error.retryAfterSeconds { head.fields.append(name: "retry-after", value: "\(seconds)") }
         head.framing = .length(queue.count)

@@ -16,9 +16,23 @@ extension SimulatedExchange {
         case .reset: breakOff()
         case .close: closeOrderly()
         case .hang: phase = .hanging
+        case .garbage: sendGarbage()
+        case .html:
+            var page = ByteQueue()
+            page.append("<!doctype html>\n<title>It works!</title>\n<p>This is no engine.\n")
+            answer(200, "text/html; charset=utf-8", page)
         default: return false
         }
         return true
+    }
+
+    /// Sends nothing more once the head is out. Returns whether the fault is that.
+    func breakAfterHead(_ fault: EngineFault) -> Bool {
+        switch fault {
+        case .headhang: hang()
+        case .headclose: breakSoon(fault)
+        default: false
+        }
     }
 
     private var injectedError: APIError {
@@ -33,6 +47,9 @@ extension SimulatedExchange {
         case .midreset: reset(stream)
         case .midclose: breakOff()
         case .midhang: phase = .hanging
+        case .cut:
+            stream.finish()
+            end()
         case .badframe: breakFraming(stream)
         case .errorevent:
             guard case .generation(let context, _) = work else { return false }
@@ -44,7 +61,7 @@ extension SimulatedExchange {
         case .malformed:
             stream.write(Array("data: {\"choices\":[{\n\n".utf8).span)
             return false
-        case .error, .reset, .close, .hang, .slow, .nodone: return false
+        default: return false
         }
         return true
     }
@@ -59,6 +76,15 @@ extension SimulatedExchange {
             stream.finish()
             end()
             return true
+        case .headhang, .headclose:
+            respond(200, type, .length(body.count), stream)
+            return breakAfterHead(fault)
+        case .cut:
+            respond(200, type, .length(body.count / 2), stream)
+            stream.write(body.span.extracting(..<(body.count / 2)))
+            stream.finish()
+            end()
+            return true
         case .midreset, .midclose, .midhang:
             respond(200, type, .length(body.count), stream)
             stream.write(body.span.extracting(..<(body.count / 2)))
@@ -69,7 +95,7 @@ extension SimulatedExchange {
             stream.write(body.span.extracting(..<(body.count / 2)))
             breakFraming(stream)
             return true
-        case .error, .reset, .close, .hang, .slow, .errorevent, .nodone: return false
+        default: return false
         }
     }
 
@@ -107,6 +133,15 @@ extension SimulatedExchange {
         phase = .closing
         connection.stream.endOutputWhenSent()
         arm(at: service.reactor.now + SimulatedExchange.closeWait)
+    }
+
+    /// Answers in no language that the client speaks.
+    private func sendGarbage() {
+        guard let stream else { return }
+        guard case .http1(let connection) = stream else { return breakOff() }
+        connection.stream.output.append("SSH-2.0-OpenSSH_9.2\r\n\u{0}\u{1}\u{2} not what you think\r\n")
+        connection.stream.touch()
+        closeOrderly()
     }
 
     /// Writes what is no chunk where a chunk must come.

@@ -90,6 +90,10 @@ extension SimulatedExchange {
                 }
                 ModelList.write(entry, into: &queue)
             default:
+                if settings.faults.healthHangs {
+                    phase = .hanging
+                    return
+                }
                 guard settings.faults.healthStatus == 200 else { return failRead(settings.faults.healthStatus) }
             }
             answer(200, "application/json", queue)
@@ -166,7 +170,7 @@ extension SimulatorService {
     /// The models as clients see them.
     var modelEntries: [ModelList.Entry] {
         settings.models.map {
-            ModelList.Entry(id: Array($0.utf8), created: startedAt, ownedBy: Array("simulator".utf8))
+            ModelList.Entry(id: Array($0.utf8), created: startedAt, ownedBy: Array(settings.owner.utf8))
         }
     }
 

@@ -128,7 +128,8 @@ internal final class SimulatedExchange: RequestHandler, TimerHandler, SocketHand
         phase = .waiting
         if !service.enter(self) {
             service.statistics.refused += 1
-            fail(.overloaded(retryAfterSeconds: settings.faults.retryAfterSeconds ?? 1))
+            let refusal = APIError.overloaded(retryAfterSeconds: settings.faults.retryAfterSeconds ?? 1)
+            fail(refusal, status: settings.capacity.refusalStatus)
         }
     }
 

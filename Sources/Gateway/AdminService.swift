@@ -7,16 +7,16 @@ internal import OpenAI
 internal import Telemetry
 internal import Transport
 
-/// What operators and Prometheus ask: metrics and health, on a listener of their own.
+/// What operators and Prometheus ask: metrics, health, and why requests go where they go, on a listener of their own.
 final class AdminService: RequestService {
-    let metrics: GatewayMetrics
-    let serving: ServingStatus
+    let worker: GatewayWorker
+    var metrics: GatewayMetrics { worker.metrics }
+    var serving: ServingStatus { worker.serving }
     /// Path of the scrape; empty if metrics are off.
     private(set) var metricsPath: [UInt8]
 
-    init(metrics: GatewayMetrics, serving: ServingStatus, _ settings: Configuration.Metrics) {
-        self.metrics = metrics
-        self.serving = serving
+    init(_ worker: GatewayWorker, _ settings: Configuration.Metrics) {
+        self.worker = worker
         metricsPath = []
         update(settings)
     }
@@ -43,8 +43,7 @@ extension AdminService {
     static func serve(
         _ descriptor: Int32, _ worker: GatewayWorker, _ settings: Configuration.Metrics
     ) throws(ReactorError) -> HTTPServer {
-        let service = AdminService(
-            metrics: worker.metrics, serving: worker.serving, settings)
+        let service = AdminService(worker, settings)
         let server = HTTPServer(
             limits: ServerLimits(), protocols: [.http1, .http2], tls: nil, service: service,
             metrics: worker.transportMetrics, on: worker.reactor)
@@ -57,12 +56,29 @@ extension AdminService {
 private final class AdminExchange: RequestHandler {
     private let service: AdminService
     private var stream: ServerStream?
+    private var body = ByteQueue()
+    private var isBodyTooLarge = false
+
+    /// The largest body taken.
+    private static let bodyLimit = 1 << 20
 
     init(_ service: AdminService) { self.service = service }
 
-    func requestHead(_ stream: ServerStream) { self.stream = stream }
+    func requestHead(_ stream: ServerStream) {
+        self.stream = stream
+        body.removeAll()
+        isBodyTooLarge = false
+        stream.sendContinue()
+    }
 
-    func requestBody(_ bytes: Span<UInt8>) {}
+    func requestBody(_ bytes: Span<UInt8>) {
+        if body.count + bytes.count > AdminExchange.bodyLimit {
+            isBodyTooLarge = true
+            return body.removeAll()
+        }
+        if !isBodyTooLarge { body.append(bytes) }
+    }
+
     func responseDrained() {}
     func requestAborted(_ reason: Abort) { stream = nil }
 
@@ -71,6 +87,7 @@ private final class AdminExchange: RequestHandler {
         let target = stream.request.target
         let end = target.firstIndex(of: UInt8(ascii: "?")) ?? target.count
         let path = Array(target[..<end])
+        if bytesEqual(path.span, "/admin/v1/explain") { return answerExplain(stream.request) }
         guard stream.request.method == .get || stream.request.method == .head else {
             return fail(.methodNotAllowed(allow: .get), allow: APITarget.Allow.get.text)
         }
@@ -80,6 +97,8 @@ private final class AdminExchange: RequestHandler {
             answer(200, "{\"status\":\"ok\"}")
         } else if bytesEqual(path.span, "/readyz") {
             answerReadiness()
+        } else if bytesEqual(path.span, "/admin/v1/endpoints") {
+            answerEndpoints(stream.request)
         } else {
             fail(.unknownPath(path.span))
         }
@@ -93,6 +112,60 @@ private final class AdminExchange: RequestHandler {
         } else {
             answer(503, "{\"status\":\"starting\"}")
         }
+    }
+
+    private func answerExplain(_ request: borrowing RequestHead) {
+        guard request.method == .post else {
+            return fail(.methodNotAllowed(allow: .post), allow: APITarget.Allow.post.text)
+        }
+        if isBodyTooLarge { return fail(.bodyTooLarge(limit: AdminExchange.bodyLimit)) }
+        let (asText, state) = (AdminExchange.wantsText(request), service.worker.state)
+        let question = [UInt8](copying: body.span)
+        body.removeAll()
+        later { now throws(APIError) in
+            let question = try ExplainQuestion(parsing: question.span)
+            let seed = Int.random(in: 0..<1_000_000)
+            let explanation = try RequestExplanation(question, in: state, seed: seed, at: now)
+            return AdminAnswer(asText ? explanation.text : explanation.json, isText: asText)
+        }
+    }
+
+    private func answerEndpoints(_ request: borrowing RequestHead) {
+        let (asText, state) = (AdminExchange.wantsText(request), service.worker.state)
+        later { now throws(APIError) in
+            let report = PoolsReport(state, at: now)
+            return AdminAnswer(asText ? report.text : report.json, isText: asText)
+        }
+    }
+
+    /// Whether `?format=text` or `accept: text/plain` asks for tables.
+    private static func wantsText(_ request: borrowing RequestHead) -> Bool {
+        let query = request.target.split(separator: UInt8(ascii: "?"), maxSplits: 1).dropFirst().first ?? []
+        for parameter in query.split(separator: UInt8(ascii: "&")) where parameter.starts(with: "format=".utf8) {
+            return parameter.elementsEqual("format=text".utf8)
+        }
+        return request.fields.text(of: .accept)?.contains("text/plain") ?? false
+    }
+
+    /// Makes an answer that may take milliseconds: not on the reactor.
+    private func later(_ make: @escaping @Sendable (Int64) throws(APIError) -> AdminAnswer) {
+        guard let stream else { return }
+        let me = ReactorBound(self, on: stream.reactor)
+        DispatchQueue.global(qos: .utility).async {
+            do throws(APIError) {
+                let answer = try make(monotonicNanos())
+                me.submit { $0.send(answer) }
+            } catch {
+                let error = error
+                me.submit { $0.fail(error) }
+            }
+        }
+    }
+
+    private func send(_ answer: AdminAnswer) {
+        var text = ByteQueue()
+        text.append(answer.body)
+        send(200, type: answer.isText ? "text/plain; charset=utf-8" : "application/json", text)
     }
 
     private func answerMetrics(_ request: borrowing RequestHead) {
@@ -146,4 +219,12 @@ private final class AdminExchange: RequestHandler {
         stream.write(text.span)
         stream.finish()
     }
+}
+
+/// A good answer for an operator.
+private struct AdminAnswer: Sendable {
+    let body: [UInt8]
+    let isText: Bool
+
+    init(_ body: [UInt8], isText: Bool) { (self.body, self.isText) = (body, isText) }
 }

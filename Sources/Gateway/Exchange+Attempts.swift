@@ -26,9 +26,14 @@ extension Exchange {
         let isOtherPool = pool != poolOfRoute
         phase = .waiting
         self.place = place
+        isGamble = place.isGamble
         endpoint = place.slot
         attempts += 1
         if attempts == attemptsAtModel + 1 { state.budgets[pool].deposit() }
+        if let cause = retryCause {
+            retryCause = nil
+            worker.poolMetrics(pool, state).retries[cause].add(on: worker.shard)
+        }
         tried.append(Int32(truncatingIfNeeded: endpoint))
         attemptedAt = now
         let route = worker.route(path.operation, model: modelIndex, pool: pool, endpoint: endpoint, state)
@@ -114,11 +119,10 @@ extension Exchange {
         let (error, kind) = relay.error(status: answered, credentialsAreOurs: credentialsAreOurs)
         let retryAfter = relay.retryAfterNanos
         let verdict = judge(kind, status: answered, credentialsAreOurs: credentialsAreOurs)
-        endAttempt(
-            answered == 429 ? .rateLimited : answered >= 500 ? .serverError : .ok, verdict.outcome,
-            retryAfterNanos: retryAfter)
+        endAttempt(result(answered, kind, verdict.outcome), verdict.outcome, retryAfterNanos: retryAfter)
         status = 0
         lastError = error
+        relay.resetForRetry()
         switch kind {
         case .contextLength: if fallsBack(for: .contextLength) { return }
         case .contentPolicy: if fallsBack(for: .contentPolicy) { return }
@@ -126,6 +130,16 @@ extension Exchange {
         }
         goOn(after: verdict.failure)
     }
+
+    /// What metrics and the log call an error answer: in order, if it was the request's fault.
+    private func result(_ status: Int, _ kind: ErrorClass, _ outcome: AttemptOutcome) -> AttemptResult {
+        if status == 429 { return .rateLimited }
+        if status < 400 { return .protocolError }
+        return status >= 500 || kind == .server || outcome == .serverError ? .serverError : .ok
+    }
+
+    /// Whether the model's name is a pattern, so that a client may ask for anything.
+    private var isPattern: Bool { state.modelLabels[modelIndex].contains(UInt8(ascii: "*")) }
 
     /// What an error answer says of the endpoint, and of the request.
     private func judge(
@@ -138,9 +152,11 @@ extension Exchange {
         case .full where status >= 500 || credentialsAreOurs || !state.snapshot.endpoints[endpoint].address.usesTLS:
             return (.status(status), .full)
         // With a wildcard the client may ask for anything: that an engine does not have it says nothing of the engine.
-        case .modelMissing where resolvedModel != nil || state.snapshot.pools[pool].upstreamModel != nil:
+        case .modelMissing where !isPattern || state.snapshot.pools[pool].upstreamModel != nil:
             return (.modelMissing, .serverError)
         case .authentication where credentialsAreOurs: return (.authentication, .serverError)
+        // No engine of the API sends elsewhere, or says that nothing has changed.
+        case .server where status < 400: return (.garbage, .garbage)
         case .server: return (.status(status), status >= 500 ? .serverError : .success)
         case .full, .modelMissing, .authentication, .client: return (.status(status), .success)
         }
@@ -172,12 +188,12 @@ extension Exchange {
         switch verdict {
         case .elsewhere:
             guard case .place(let place) = finding, let path else { return giveUp() }
-            countRetry(failure)
+            retryCause = failure.retryReason
             begin(place, path)
             writeHead(call, path, stream.request)
             start(call)
         case .nextTarget:
-            countRetry(failure)
+            retryCause = failure.retryReason
             guard nextTarget() else { return giveUp() }
             seek()
         case .wait(let until): wait(until, finding, after: failure)
@@ -194,12 +210,9 @@ extension Exchange {
 
     /// Waiting is all that is left.
     private func wait(_ until: Int64, _ finding: Finding, after failure: AttemptFailure) {
-        if case .again(_, nil) = finding {
-            countRetry(failure)
-            return pause(until: until)
-        }
+        retryCause = failure.retryReason
+        if case .again(_, nil) = finding { return pause(until: until) }
         if let time = finding.time { outlook.soonest = outlook.soonest ?? (plan, time) }
-        countRetry(failure)
         seek()
     }
 
@@ -207,10 +220,6 @@ extension Exchange {
         let now = worker.reactor.now
         _ = place.record.release(place.claim, .cancelled, at: now)
         state.loads[pool].leave(at: now)
-    }
-
-    private func countRetry(_ failure: AttemptFailure) {
-        worker.poolMetrics(pool, state).retries[failure.retryReason].add(on: worker.shard)
     }
 
     /// Finds the pool anew after a reload, whose endpoints are others.

@@ -28,9 +28,7 @@ extension Exchange {
         guard policy.continuation != .never else { return false }
         let now = worker.reactor.now
         guard attempts - attemptsAtModel < policy.retries.attempts, deadline > now else { return false }
-        guard case .place(let place) = worker.findPlace(pool, self, mayPass: true) else {
-            return continuationFailed()
-        }
+        guard let place = worker.findPlaceForRest(pool, self) else { return continuationFailed() }
         let engine = state.members[place.slot].traits.engine
         if policy.continuation == .auto, !engine.supportsContinuation(of: path.operation) {
             giveBack(place)

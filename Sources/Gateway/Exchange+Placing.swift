@@ -27,7 +27,7 @@ struct Outlook {
 /// From the plan to a place at an endpoint: at once, or after a stay in the queue of a pool.
 extension Exchange {
     /// How long a request may wait for an endpoint to come back, where none can be had.
-    private static let holdNanos: Int64 = 2_000_000_000
+    static let holdNanos: Int64 = 2_000_000_000
 
     /// Sends the request to the best endpoint there is, or lets it wait for one.
     func seek() {
@@ -78,6 +78,7 @@ extension Exchange {
 
     /// Nothing can be had at once.
     private func waitOrGiveUp() {
+        if fallsBack(for: .overload) { return }
         let now = worker.reactor.now
         let limit = min(now &+ Exchange.holdNanos, answerBy)
         if !outlook.hasHeld, let soonest = outlook.soonest, soonest.at < limit {
@@ -94,7 +95,7 @@ extension Exchange {
         resume(plan)
         switch worker.findPlace(pool, self, mayPass: true) {
         case .place(let place): send(to: place)
-        case .lastResort(let slot, _), .again(let slot, _): send(to: worker.takePlace(pool, slot))
+        case .lastResort(let slot, _), .again(let slot, _): send(to: worker.takePlace(pool, slot, of: state))
         case .busy, .later, .none: giveUp()
         }
     }
@@ -106,13 +107,13 @@ extension Exchange {
         resume(plan)
         let now = worker.reactor.now
         let load = state.loads[pool]
-        stay &+= 1
+        let stay = QueueStay()
         let request = QueuedRequest(
             tenant: tenant, priority: priority, cost: 1 + body.bytes.count / 64 + (facts.maxTokens ?? 256),
             bytes: body.bytes.count, deadline: min(limit, answerBy))
-        switch load.enqueue(worker.waiter(self), request, at: now) {
-        case .queued(let ticket):
-            self.ticket = ticket
+        switch load.enqueue(worker.waiter(self, stay), request, at: now) {
+        case .queued:
+            self.stay = stay
             phase = .queued
             queuedAt = now
             due.wake = min(min(limit, answerBy), now &+ state.policies[pool].queue.timeoutNanos) &+ 1_000_000
@@ -144,9 +145,9 @@ extension Exchange {
     }
 
     /// A place has come free, and it is this request's turn.
-    func placeGranted(_ place: Place, stay: UInt32, generation: Int, by load: PoolLoad) {
+    func placeGranted(_ place: Place, stay: QueueStay, generation: Int, by load: PoolLoad) {
         let now = worker.reactor.now
-        guard phase == .queued, stay == self.stay, stream != nil else {
+        guard phase == .queued, stay === self.stay, stream != nil else {
             // The client left in the meantime.
             _ = place.record.release(place.claim, .cancelled, at: now)
             return load.leave(at: now)
@@ -161,8 +162,8 @@ extension Exchange {
     }
 
     /// The queue gave the request up.
-    func waitedInVain(_ reason: Limits.DropReason, retryAfterNanos: Int64, stay: UInt32) {
-        guard phase == .queued, stay == self.stay, stream != nil else { return }
+    func waitedInVain(_ reason: Limits.DropReason, retryAfterNanos: Int64, stay: QueueStay) {
+        guard phase == .queued, stay === self.stay, stream != nil else { return }
         worker.poolMetrics(pool, state).queueRejections[reason.metric].add(on: worker.shard)
         noteDrop(reason, retryAfterNanos)
         leaveQueue()
@@ -177,12 +178,12 @@ extension Exchange {
 
     /// Ends the stay in the queue, if there is one.
     func leaveQueue() {
-        guard let ticket else { return }
-        self.ticket = nil
+        guard let stay else { return }
+        self.stay = nil
         due.wake = .max
         let now = worker.reactor.now
         queueNanos += now - queuedAt
-        _ = state.loads[pool].remove(ticket, at: now)
+        _ = state.loads[pool].remove(stay, at: now)
         worker.poolMetrics(pool, state).queueWait.observe(nanos: Int(now - queuedAt), on: worker.shard)
         worker.queuedExchanges -= 1
     }
@@ -242,7 +243,9 @@ extension Exchange {
     func giveUp() {
         if lastError == nil || lastError?.status ?? 0 >= 429, fallsBack(for: .overload) { return }
         let now = worker.reactor.now
-        if var error = lastError {
+        // That nobody can be reached was known before: there was no need to find it out by this request.
+        let isKnownOutage = isGamble && (lastError?.kind == .upstreamFailed || lastError?.kind == .upstreamTimeout)
+        if var error = lastError, !isKnownOutage {
             if attempts > 1 { flags.insert(.retriesExhausted) }
             if error.retryAfterSeconds == nil, relay.retryAfter.isEmpty, error.status >= 502 || error.status == 429 {
                 error.retryAfterSeconds = seconds(until: outlook.soonest?.at, at: now)

@@ -29,7 +29,8 @@ extension Exchange {
         let keepsText = kind == .events && mayBeContinued(path.operation)
         if kind == .events {
             relay.scanner = EventStreamScanner(
-                dialect: path.operation.events, stripsUsage: relay.stripsUsage, keepsText: keepsText)
+                dialect: path.operation.events, stripsUsage: relay.stripsUsage, keepsText: keepsText,
+                holdsErrors: true)
             if !isHeadSent {
                 due.head = worker.reactor.now &+ Exchange.headPatience
                 armTimer()
@@ -216,7 +217,7 @@ extension Exchange {
         guard let stream else { return }
         if relay.kind == .events, !streamIsWhole { return breakRelay(.closed(afterHead: true)) }
         if phase == .holding {
-            if relay.kind == .json, !relay.kept.isEmpty {
+            if relay.kind == .json {
                 guard looksLikeJSON(relay.kept.span) else { return answerIsGarbage() }
                 relay.usage = relay.keptUsage
                 heldHead.framing = .length(relay.kept.count)
@@ -226,12 +227,25 @@ extension Exchange {
                 commit()
             }
         }
-        if relay.kind == .events { relay.usage = relay.scanner?.summary.usage }
+        if relay.kind == .events {
+            relay.usage = relay.scanner?.summary.usage
+            endWithTerminator(stream)
+        }
         if relay.continued != nil { worker.poolMetrics(pool, state).continuations[.continued].add(on: worker.shard) }
         endAttempt(.ok, .success)
         settle()
         self.stream = nil
         stream.finish()
+    }
+
+    /// Some engines leave out the event that SDKs wait for, although all else was said.
+    private func endWithTerminator(_ stream: ServerStream) {
+        guard path?.operation.events == .completions, let summary = relay.scanner?.summary, summary.hasFinishReason,
+            !summary.isTerminated, !summary.hasError
+        else { return }
+        var event = ByteQueue()
+        event.append("data: [DONE]\n\n")
+        send(event.span, to: stream)
     }
 
     /// A stream that ends without its terminal event looks complete to the SDKs: it must not end like that.

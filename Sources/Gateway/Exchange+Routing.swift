@@ -10,7 +10,6 @@ internal import Transport
 extension Exchange {
     /// Finds the model that is asked for.
     func findModel(_ path: APIPath, _ target: [UInt8]) throws(APIError) {
-        let models = state.snapshot.models
         if let named = path.decodedModel(target.span) {
             model = named
         } else if let multipart {
@@ -21,31 +20,21 @@ extension Exchange {
             model.append(copying: facts.model(in: body.contents))
         }
         if model.isEmpty {
-            // The API lets the model be left out: that is clear only if there is a single one, or a default.
-            if let fallback = state.snapshot.defaultModel {
-                model.append(contentsOf: models.models[fallback].name.utf8)
-            } else {
-                guard models.models.count == 1, let only = models.models.first else { throw APIError(.missingModel) }
-                model.append(contentsOf: only.name.utf8)
-            }
+            guard let only = state.unnamedModel else { throw APIError(.missingModel) }
+            model.append(contentsOf: only.utf8)
         }
         let model = model
-        if let match = models.match(model.span) {
-            modelIndex = match.model
-            resolvedModel = match.resolved
-        } else if let fallback = state.snapshot.defaultModel {
-            enter(model: fallback)
-        } else {
+        guard let match = state.match(model.span) else {
             flags.insert(.noModel)
-            throw .unknownModel(model.span, near: nearMatches(of: model, among: models.exactNames))
+            throw .unknownModel(model.span, near: nearMatches(of: model, among: state.snapshot.models.exactNames))
         }
+        (modelIndex, resolvedModel) = match
     }
 
     /// Goes on with another model than the one that is asked for; endpoints see its name, unless it is a pattern.
     private func enter(model index: Int) {
         modelIndex = index
-        let name = state.snapshot.models.models[index].name
-        resolvedModel = name.utf8.contains(UInt8(ascii: "*")) ? nil : Array(name.utf8)
+        resolvedModel = state.ownName(ofModel: index)
     }
 
     /// Chooses the route among those of the model; the walk through its tiers begins.
@@ -57,28 +46,10 @@ extension Exchange {
     private func startRoute(_ request: borrowing RequestHead) {
         let routes = state.snapshot.models.models[modelIndex].routes
         prepared = nil
-        routeIndex = routes.count - 1
-        if routes.count > 1 {
-            let fields = request.fields
-            let tags = hints.tags
-            routeIndex =
-                selectRoute(
-                    routes,
-                    hasHeader: { match in
-                        for field in fields.fields
-                        where bytesEqual(fields.bytes.span.extracting(field.nameRange), match.name.span) {
-                            if match.matches(fields.bytes.span.extracting(field.valueRange)) { return true }
-                        }
-                        return false
-                    },
-                    hasTag: { tag in
-                        guard let tags else { return false }
-                        return tagList(fields.bytes.span.extracting(tags), contains: tag)
-                    }) ?? routeIndex
-        }
-        if hints.session == nil, let user = facts.user ?? facts.safetyIdentifier, multipart == nil {
+        routeIndex = matchingRoute(among: routes, request.fields, tags: hints.tags)
+        if hints.session == nil, multipart == nil {
             let body = body
-            hints.session = stableHash(body.contents.extracting(user))
+            hints.takeSession(facts, body.contents)
         }
         tiers = routes[routeIndex].tiers
         plan = TierPlan(session: hints.session)
@@ -89,8 +60,7 @@ extension Exchange {
 
     /// What the queue goes by. A request may say that it is less urgent, and not that it is more.
     var priority: Int32 {
-        let own = state.snapshot.models.models[modelIndex].routes[routeIndex].priority
-        return min(own, hints.priority ?? own)
+        state.snapshot.models.models[modelIndex].routes[routeIndex].priority(asked: hints.priority)
     }
 
     /// Goes to the next target of the plan. Returns whether there is one.
@@ -116,6 +86,7 @@ extension Exchange {
         worker.countFallback(of: modelIndex, cause, state)
         flags.insert(.fallbackUsed)
         fallback = cause
+        retryCause = nil
         enter(model: next)
         startRoute(stream.request)
         attemptsAtModel = attempts

@@ -69,13 +69,15 @@ final class Exchange: RequestHandler, ResponseHandler, TimerHandler {
     var attemptsAtModel = 0
     var tries = AccessTries()
     var lastError: APIError?
+    /// Why the next attempt is made, if it is made.
+    var retryCause: RetryReason?
+    /// Whether the last attempt was made for want of a better endpoint.
+    var isGamble = false
     var droppedReason: StaticString = ""
     var fallback: FallbackCause?
 
     // Waiting.
-    var ticket: QueueTicket?
-    /// Counts stays in queues, so that what comes late for an earlier one is told apart.
-    var stay: UInt32 = 0
+    var stay: QueueStay?
     var queuedAt: Int64 = 0
     var queueNanos: Int64 = 0
 
@@ -165,11 +167,14 @@ final class Exchange: RequestHandler, ResponseHandler, TimerHandler {
         prepared = nil
         isHeadSent = false
         lastError = nil
+        retryCause = nil
         droppedReason = ""
         fallback = nil
         queueNanos = 0
         deadline = .max
         due = DueTimes()
+        hints = RequestHints()
+        isGamble = false
         tries.removeAll()
         // A request that was refused, or answered with an error, has left its own here.
         body.bytes.removeAll(keeping: 4096)

@@ -34,7 +34,8 @@ package actor Gateway {
     private let workerCount: Int
     private let tenantSeed = UInt64.random(in: .min ... .max)
     private let startedAt: Int
-    private var state: GatewayState
+    private let published: PublishedState
+    private(set) var state: GatewayState
     private var hosts: [ReactorBound<GatewayHost>] = []
     private var discovered: DiscoveredModels = [:]
     private var generation = 1
@@ -64,6 +65,9 @@ package actor Gateway {
         } catch {
             throw .tls(error.description)
         }
+        let published = PublishedState(state)
+        self.published = published
+        metrics.collectPools { published.samples() }
     }
 
     /// The libraries the data path stands on, for `--version`.
@@ -98,7 +102,7 @@ package actor Gateway {
         if let address = configuration.adminAddress { log.write(.notice, "admin listening", ["address": "\(address)"]) }
         metrics.configGeneration.set(generation)
         serving.becomeReady()
-        watchModels()
+        hosts.first?.submit { [state] in $0.prober?.follow(state) }
     }
 
     private func plan(_ configuration: Configuration) throws(GatewayError) -> [ListenerPlan] {
@@ -150,7 +154,7 @@ package actor Gateway {
         let resources = WorkerResources(
             state: state, metrics: metrics, serving: serving, log: log, configuration: configuration,
             tenantSeed: tenantSeed, workers: workerCount)
-        let report: ModelDiscovery.Report = { [weak self] endpoint, finding in
+        let report: EndpointProber.Report = { [weak self] endpoint, finding in
             Task { await self?.learned(finding, of: endpoint) }
         }
         return try Reactor.launch(index: index) { reactor in
@@ -162,7 +166,7 @@ package actor Gateway {
             if let adminSocket {
                 host.admin = try AdminService.serve(adminSocket, worker, resources.configuration.metrics)
             }
-            if index == 0 { host.discovery = ModelDiscovery(worker, report: report) }
+            if index == 0 { host.prober = EndpointProber(worker, report: report) }
             return host
         }
     }
@@ -183,7 +187,6 @@ package actor Gateway {
         let workers = workerCount
         for host in hosts { host.submit { $0.update(plans, next.metrics, workers: workers) } }
         publish(state)
-        watchModels()
         metrics.configReloads[.applied].add(1, on: .control)
         metrics.configLastReloadSuccess.set(Int(wallClockNanos() / 1_000_000_000))
         log.write(
@@ -212,9 +215,10 @@ package actor Gateway {
         retireMetrics(from: state, to: next)
         next.takeForce()
         state = next
+        published.publish(next)
         generation = next.snapshot.generation
         metrics.configGeneration.set(generation)
-        for host in hosts { host.submit { $0.worker.update(next) } }
+        for host in hosts { host.submit { $0.update(next) } }
     }
 
     /// Takes the series of pools and endpoints that are gone out of the exposition.
@@ -234,21 +238,8 @@ package actor Gateway {
 
     // MARK: Models of engines
 
-    private func watchModels() {
-        var endpoints: [Endpoint] = []
-        var policies: [ProviderPolicy] = []
-        for pool in configuration.pools where pool.discoverModels {
-            guard let policy = state.providers.first(where: { $0.source == pool.provider }) else { continue }
-            for endpoint in pool.endpoints {
-                endpoints.append(Endpoint(endpoint, pool.provider))
-                policies.append(policy)
-            }
-        }
-        hosts.first?.submit { [endpoints, policies] host in host.discovery?.watch(endpoints, policies) }
-    }
-
     /// What is new about an endpoint whose models are asked for.
-    private func learned(_ finding: ModelDiscovery.Finding, of endpoint: Endpoint) {
+    private func learned(_ finding: EndpointProber.Finding, of endpoint: Endpoint) {
         let address = LogValue.text(endpoint.address.description)
         switch finding {
         case .models(let names): found(names, at: endpoint)

@@ -10,7 +10,7 @@ final class GatewayHost {
     private var servers: [Server] = []
     /// Only on the first reactor.
     var admin: HTTPServer?
-    var discovery: ModelDiscovery?
+    var prober: EndpointProber?
 
     private struct Server {
         let address: ListenAddress
@@ -40,6 +40,12 @@ final class GatewayHost {
         }
     }
 
+    /// Goes over to another state.
+    func update(_ state: GatewayState) {
+        worker.update(state)
+        prober?.follow(state)
+    }
+
     /// Tells clients to go elsewhere; what runs goes on, new connections are still served.
     func announceShutdown() {
         for server in servers { server.http.announceShutdown() }
@@ -47,13 +53,13 @@ final class GatewayHost {
 
     /// Takes no new connections; what runs goes on.
     func drain() {
-        discovery?.stop()
         for server in servers { server.http.drain() }
     }
 
     /// Ends what is left.
     func closeAll() {
         for server in servers { server.http.closeAll() }
+        prober?.stop()
         admin?.drain()
         admin?.closeAll()
         worker.closeEndpoints()

@@ -101,7 +101,7 @@ final class GatewayState: Sendable {
                 return previous.budgets[old]
             }
             return RetryBudget(
-                ratio: budget.ratio, floorPerSecond: budget.floorPerSecond, initial: budget.ratio > 0 ? 100 : 0)
+                ratio: budget.ratio, floorPerSecond: budget.floorPerSecond, initial: budget.ratio > 0 ? 50 : 0)
         }
         var providerOfEndpoint = [Int](repeating: 0, count: snapshot.endpoints.count)
         for pool in snapshot.pools {
@@ -155,7 +155,7 @@ final class GatewayState: Sendable {
             let configured = EngineKind(providers[snapshot.pools[pool].provider].source.engine)
             return EndpointMember(
                 slot: slot, endpoint, record: record, limiter: limiter,
-                traits: old?.traits ?? EndpointTraits(configured ?? .other))
+                traits: configured.map(EndpointTraits.init) ?? old?.traits ?? EndpointTraits(.other))
         }
     }
 

@@ -27,72 +27,48 @@ extension GatewayWorker {
     /// - Parameter mayPass: Whether the request may go before those that wait: it has waited already.
     func findPlace(_ pool: Int, _ exchange: Exchange, mayPass: Bool) -> Finding {
         let load = exchange.state.loads[pool]
-        if !mayPass, load.hasWaiting { return .busy }
         guard load.enter() else { return .busy }
         let now = reactor.now
         let members = exchange.state.membersOfPool[pool]
-        scratch.begin()
-        for member in members {
-            let isTried = exchange.tried.contains(Int32(truncatingIfNeeded: member.slot))
-            scratch.append(member.candidate(at: now, isTried: isTried))
-        }
+        scratch.fill(members, tried: exchange.tried, at: now)
         let result = pick(
             exchange.state.policies[pool].pick, session: exchange.hints.session, turn: takeTurn(inPool: pool),
             random: &random, scratch: &scratch)
-        if case .endpoint(let position) = result, let place = claim(position, members, at: now) {
+        // Those that wait go first; what is free goes to the first of them in a moment.
+        if case .endpoint(let position) = result, mayPass || !load.hasWaiting,
+            let place = scratch.claim(position, members, at: now)
+        {
             return .place(place)
         }
         load.leave(at: now)
-        switch result {
-        case .endpoint: return .busy
-        case .saturated:
-            let isBusy = members.indices.contains { scratch.verdict(at: $0) == .atLimit }
-            return isBusy ? .busy : .later(retryTime(members, at: now))
-        case .again(let position):
-            let isSound = scratch.candidate(at: position).standing == .ready
-            return .again(slot: members[position].slot, isSound ? nil : retryTime(members, at: now))
-        case .lastResort(let position):
-            return .lastResort(slot: members[position].slot, retryTime(members, at: now))
-        case .none: return .none
-        }
+        return Finding(without: result, members, scratch, at: now)
     }
 
-    /// Takes a place at the endpoint at `position`, or at the next best if others were faster.
-    private func claim(_ position: Int, _ members: [EndpointMember], at now: Int64) -> Place? {
-        var position = position
-        while true {
-            let member = members[position]
-            if scratch.verdict(at: position) == .panic {
-                return Place(slot: member.slot, record: member.record, claim: member.record.claimAnyway(at: now))
-            }
-            if let claim = member.record.claim(at: now) {
-                return Place(slot: member.slot, record: member.record, claim: claim)
-            }
-            guard let next = scratch.nextFallback() else { return nil }
-            position = next
-        }
+    /// Takes a place at a sound endpoint that the request has not tried, whatever the limits: the client has part of
+    /// its answer, so that it cannot wait, and it had a place until a moment ago.
+    func findPlaceForRest(_ pool: Int, _ exchange: Exchange) -> Place? {
+        let now = reactor.now
+        let members = exchange.state.membersOfPool[pool]
+        scratch.fill(members, tried: exchange.tried, ignoresLimits: true, at: now)
+        let result = pick(
+            exchange.state.policies[pool].pick, turn: takeTurn(inPool: pool), random: &random, scratch: &scratch)
+        guard case .endpoint(let position) = result else { return nil }
+        exchange.state.loads[pool].enterAnyway()
+        let member = members[position]
+        return Place(slot: member.slot, record: member.record, claim: member.record.claimAnyway(at: now))
     }
 
     /// Takes a place at an endpoint whatever its standing.
-    func takePlace(_ pool: Int, _ slot: Int) -> Place {
-        _ = state.loads[pool].enter()
+    func takePlace(_ pool: Int, _ slot: Int, of state: GatewayState) -> Place {
+        state.loads[pool].enterAnyway()
         let record = state.members[slot].record
-        return Place(slot: slot, record: record, claim: record.claimAnyway(at: reactor.now))
-    }
-
-    /// When the first of a pool's endpoints may be asked.
-    private func retryTime(_ members: [EndpointMember], at now: Int64) -> Int64? {
-        var soonest: Int64?
-        for member in members {
-            if let time = member.record.retryAt(now) { soonest = min(soonest ?? .max, time) }
-        }
-        return soonest
+        return Place(slot: slot, record: record, claim: record.claimAnyway(at: reactor.now), isGamble: true)
     }
 
     /// The exchange as the queue of a pool needs it.
-    func waiter(_ exchange: Exchange) -> Waiter {
+    func waiter(_ exchange: Exchange, _ stay: QueueStay) -> Waiter {
         Waiter(
-            exchange: ReactorBound(exchange, on: reactor), stay: exchange.stay, tried: exchange.tried,
+            exchange: ReactorBound(exchange, on: reactor), stay: stay, tried: exchange.tried,
             generation: exchange.state.snapshot.generation)
     }
 

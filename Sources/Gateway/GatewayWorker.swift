@@ -118,8 +118,12 @@ final class GatewayWorker: RequestService, TimerHandler {
 
     /// Connections to an endpoint, not opened yet.
     func makeConnections(_ endpoint: Endpoint, _ policy: ProviderPolicy) -> EndpointConnections {
-        let settings = EndpointSettings(endpoint, policy, workers: workerCount)
-        return EndpointConnections(settings, resolver: resolver, metrics: transportMetrics, on: reactor)
+        makeConnections(EndpointSettings(endpoint, policy, workers: workerCount))
+    }
+
+    /// Connections that behave as said, not opened yet.
+    func makeConnections(_ settings: EndpointSettings) -> EndpointConnections {
+        EndpointConnections(settings, resolver: resolver, metrics: transportMetrics, on: reactor)
     }
 
     /// In the place of connections to an endpoint that is not known any more: calls are refused.

@@ -5,10 +5,16 @@ internal import Reactor
 internal import Routing
 internal import Synchronization
 
-/// An exchange in the queue of a pool. Its stay has a number, for the exchange may be another's when its turn comes.
+/// One stay of an exchange in the queue of a pool: told apart from later ones, for what comes of it comes late.
+final class QueueStay: Sendable {
+    /// Changed under the lock of the queue only; `nil` before the stay begins.
+    fileprivate let ticket = Mutex<QueueTicket?>(nil)
+}
+
+/// An exchange in the queue of a pool.
 struct Waiter: Sendable {
     let exchange: ReactorBound<Exchange>
-    let stay: UInt32
+    let stay: QueueStay
     /// Slots of endpoints that have failed it; of the snapshot with this generation.
     let tried: [Int32]
     let generation: Int
@@ -19,6 +25,8 @@ struct Place: Sendable {
     let slot: Int
     let record: EndpointRecord
     let claim: Claim
+    /// Whether it was taken although nothing good is expected of the endpoint: for want of a better one.
+    var isGamble = false
 }
 
 /// What the reactors share of a pool: how many requests run, and who waits. Outlives reloads.
@@ -77,6 +85,9 @@ final class PoolLoad: Sendable {
         return false
     }
 
+    /// Takes one whatever the limit.
+    func enterAnyway() { running.wrappingAdd(1, ordering: .relaxed) }
+
     /// Gives it back, and lets the next one go if one waits.
     func leave(at now: Int64) {
         running.wrappingSubtract(1, ordering: .relaxed)
@@ -90,6 +101,7 @@ final class PoolLoad: Sendable {
         var dropped: [Dropped<Waiter>] = []
         let admission = guarded.withLock { guarded in
             let admission = guarded.queue.enqueue(waiter, request, at: now, dropped: &dropped)
+            if case .queued(let ticket) = admission { waiter.stay.ticket.withLock { $0 = ticket } }
             waiting.store(guarded.queue.count, ordering: .relaxed)
             return admission
         }
@@ -98,8 +110,9 @@ final class PoolLoad: Sendable {
     }
 
     /// Takes a request out whose client has left, or that waits no longer. Returns whether it still waited.
-    func remove(_ ticket: QueueTicket, at now: Int64) -> Bool {
+    func remove(_ stay: QueueStay, at now: Int64) -> Bool {
         guarded.withLock { guarded in
+            guard let ticket = stay.ticket.withLock({ $0 }) else { return false }
             let found = guarded.queue.remove(ticket, at: now) != nil
             waiting.store(guarded.queue.count, ordering: .relaxed)
             return found
@@ -120,7 +133,8 @@ final class PoolLoad: Sendable {
                     granted.append((next.payload, place))
                 } else {
                     running.wrappingSubtract(1, ordering: .relaxed)
-                    _ = guarded.queue.putBack(next, at: now)
+                    let ticket = guarded.queue.putBack(next, at: now)
+                    next.payload.stay.ticket.withLock { $0 = ticket }
                     break
                 }
             }
@@ -135,34 +149,24 @@ final class PoolLoad: Sendable {
 
     /// The best place there is now for one that has waited; an endpoint that failed it only if it is the only one.
     private static func choose(for waiter: Waiter, _ guarded: inout Guarded, at now: Int64) -> Place? {
-        let knowsTried = waiter.generation == guarded.generation && !waiter.tried.isEmpty
-        if knowsTried, let place = choose(avoiding: waiter.tried, &guarded, at: now) { return place }
-        return choose(avoiding: [], &guarded, at: now)
+        guard waiter.generation == guarded.generation, !waiter.tried.isEmpty else {
+            return choose(avoiding: [], isFirst: waiter.tried.isEmpty, &guarded, at: now)
+        }
+        return choose(avoiding: waiter.tried, isFirst: false, &guarded, at: now)
+            ?? choose(avoiding: [], isFirst: false, &guarded, at: now)
     }
 
-    private static func choose(avoiding tried: [Int32], _ guarded: inout Guarded, at now: Int64) -> Place? {
-        guarded.scratch.begin()
-        for member in guarded.members {
-            let isTried = tried.contains(Int32(truncatingIfNeeded: member.slot))
-            guarded.scratch.append(member.candidate(at: now, isTried: isTried))
-        }
+    private static func choose(
+        avoiding tried: [Int32], isFirst: Bool, _ guarded: inout Guarded, at now: Int64
+    ) -> Place? {
+        guarded.scratch.fill(guarded.members, tried: tried, at: now)
         guarded.turn &+= 1
         var policy = guarded.policy
         policy.panicShare = 1
         let result = pick(policy, turn: guarded.turn, random: &guarded.random, scratch: &guarded.scratch)
-        guard case .endpoint(let first) = result else { return nil }
-        var position = first
-        while true {
-            let member = guarded.members[position]
-            if guarded.scratch.verdict(at: position) == .panic {
-                return Place(slot: member.slot, record: member.record, claim: member.record.claimAnyway(at: now))
-            }
-            if let claim = member.record.claim(at: now) {
-                return Place(slot: member.slot, record: member.record, claim: claim)
-            }
-            guard let next = guarded.scratch.nextFallback() else { return nil }
-            position = next
-        }
+        guard case .endpoint(let position) = result else { return nil }
+        // Who has failed once waits for one that is sound: tries at suspects would multiply an outage.
+        return guarded.scratch.claim(position, guarded.members, mayGamble: isFirst, at: now)
     }
 
     private static func tell(_ dropped: [Dropped<Waiter>]) {
@@ -173,6 +177,11 @@ final class PoolLoad: Sendable {
     }
 
     // MARK: What is seen from outside
+
+    /// How many requests run, and how many may; `Int.max`: any number.
+    var occupancy: (running: Int, limit: Int) {
+        (running.load(ordering: .relaxed), limit.load(ordering: .relaxed))
+    }
 
     /// The queue by bands, and the bytes of all that wait.
     func bands(at now: Int64) -> (bands: [QueueBand], bytes: Int) {

@@ -20,6 +20,8 @@ struct PoolPolicy: Sendable {
     let hedgeAfter: Int64
     let continuation: Configuration.Pool.Continuation
     let probe: Configuration.Pool.Health
+    /// Whether the models that its endpoints list are served.
+    let discovers: Bool
     let budget: Budget
 
     /// What the retry budget is made of.
@@ -51,6 +53,7 @@ struct PoolPolicy: Sendable {
         hedgeAfter = pool.hedgeAfter?.nanoseconds ?? .max
         continuation = pool.continuation
         probe = pool.health
+        discovers = pool.discoverModels
         budget = Budget(ratio: pool.retries.budget, floorPerSecond: min(1000, pool.retries.minPerSecond))
     }
 }
@@ -82,5 +85,8 @@ extension HealthPolicy {
         probeFailures = pool.health.path == .off && !pool.health.confirmModel ? 0 : pool.health.failures
         probeInterval = pool.health.interval.nanoseconds
         panicThreshold = pool.ejection.panicThreshold
+        // Engines that are full without saying until when are asked again soon: while nothing else is left, it is
+        // what requests wait for.
+        maxFull = 1_500_000_000
     }
 }

@@ -97,8 +97,8 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
         self = .other
     }
 
-    /// The token of a field name known to be in lower case.
-    internal init(lowercase name: Span<UInt8>) {
+    /// The token of a field name known to be in lower case, as names in HTTP/2 are.
+    package init(lowercase name: Span<UInt8>) {
         var slot = fieldNameSlot(name)
         while case let candidate = fieldNameSlots[slot], candidate != .other {
             if bytesEqual(name, candidate.text) {

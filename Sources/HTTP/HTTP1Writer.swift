@@ -119,12 +119,21 @@ package enum HTTP1Writer {
     package static func responseHead(
         _ head: borrowing ResponseHead, to method: Method, date: Span<UInt8>, into queue: inout ByteQueue
     ) {
+        responseHead(
+            head, framing: head.framing, keepsAlive: head.keepsAlive, to: method, date: date, into: &queue)
+    }
+
+    /// Appends the head of a response whose framing and connection are decided by the caller, not by `head`.
+    package static func responseHead(
+        _ head: borrowing ResponseHead, framing bodyFraming: BodyFraming, keepsAlive: Bool, to method: Method,
+        date: Span<UInt8>, into queue: inout ByteQueue
+    ) {
         statusLine(head.status, into: &queue)
         fields(head.fields, withDate: date.isEmpty, into: &queue)
         if !date.isEmpty { field(.date, date, into: &queue) }
         let hasBody = head.status >= 200 && head.status != 204 && head.status != 304
-        if hasBody, head.framing != .none || method != .head { framing(head.framing, into: &queue) }
-        if !head.keepsAlive || head.framing == .untilClose { queue.append("connection: close\r\n") }
+        if hasBody, bodyFraming != .none || method != .head { framing(bodyFraming, into: &queue) }
+        if !keepsAlive || bodyFraming == .untilClose { queue.append("connection: close\r\n") }
         queue.append("\r\n")
     }
 
@@ -133,12 +142,19 @@ package enum HTTP1Writer {
     /// `host`, framing and connection are written by us; such fields among `fields` are left out.
     ///
     /// - Parameters:
-    ///   - method: The method. Without body, only those that usually have one say so (`content-length: 0`).
-    ///   - target: Path and query, or `*`.
-    ///   - authority: Value of `Host`.
-    ///   - headerFields: What is sent besides.
+    ///   - head: The request: target (or `*`), authority for `Host`, fields. Without body, only methods that usually
+    ///     have one say so (`content-length: 0`).
     ///   - body: How the end of the body is known; never `.untilClose`.
     ///   - queue: Where to write.
+    package static func requestHead(
+        _ head: borrowing RequestHead, framing body: BodyFraming, into queue: inout ByteQueue
+    ) {
+        requestHead(
+            head.method, target: head.target.span, authority: head.authority.span, fields: head.fields, framing: body,
+            into: &queue)
+    }
+
+    /// Appends the head of a request to a backend, given in parts.
     package static func requestHead(
         _ method: Method, target: Span<UInt8>, authority: Span<UInt8>, fields headerFields: borrowing HeaderFields,
         framing body: BodyFraming, into queue: inout ByteQueue

@@ -14,8 +14,7 @@ extension HeaderFields {
     internal mutating func read(
         lines head: Span<UInt8>, limits: HTTP1Limits, facts: inout HTTP1FieldFacts
     ) throws(HTTP1Error) {
-        removeAll()
-        bytes.append(copying: head)
+        replace(text: head)
         try readLines(head, text: &bytes, fields: &fields, limits: limits, facts: &facts)
         if facts.namesFields { removeNamedFields() }
     }

@@ -14,10 +14,13 @@ package struct HeaderFields: Sendable {
         package let valueRange: Range<Int>
     }
 
-    /// The text the ranges of `fields` point into; what lies between the ranges means nothing.
+    /// The text the ranges of `fields` point into; what lies between and after the ranges means nothing.
     ///
     /// It has the form of an HTTP/1.1 head, `name: value CRLF`, so that fields can be written out many at a time.
     package internal(set) var bytes: [UInt8] = []
+    /// How much of `bytes` is in use. The array itself only grows: to empty it and to append to it again costs several
+    /// times what writing over it does.
+    private var used = 0
     /// The fields in the order they came.
     package internal(set) var fields: [Field] = []
 
@@ -62,16 +65,17 @@ package struct HeaderFields: Sendable {
 
     /// Adds a field. `name` may be in any case; `value` is taken as it is.
     package mutating func append(_ token: FieldName, name: Span<UInt8>, value: Span<UInt8>) {
-        let start = bytes.count
         if token == .other {
-            bytes.append(copying: name)
-            makeLowercase(from: start)
+            makeRoom(for: name.count + value.count + 4)
+            bytes.write(fieldLine: name, value, at: used)
+            makeLowercase(used..<(used + name.count))
+            noteField(token, nameCount: name.count, valueCount: value.count)
         } else {
-            bytes.append(token.text)
+            let text = token.text
+            makeRoom(for: text.utf8CodeUnitCount + value.count + 4)
+            bytes.write(fieldLine: text, value, at: used)
+            noteField(token, nameCount: text.utf8CodeUnitCount, valueCount: value.count)
         }
-        let middle = beginValue()
-        bytes.append(copying: value)
-        endField(token, nameStart: start, valueStart: middle)
     }
 
     /// Adds a field of another list, in one piece where its text has the form of a line already.
@@ -83,8 +87,11 @@ package struct HeaderFields: Sendable {
         else {
             return append(field.name, name: text.extracting(name), value: text.extracting(value))
         }
-        let offset = bytes.count - name.lowerBound
-        bytes.append(copying: text.extracting(name.lowerBound..<(value.upperBound + 2)))
+        let line = text.extracting(name.lowerBound..<(value.upperBound + 2))
+        makeRoom(for: line.count)
+        bytes.write(line, at: used)
+        let offset = used - name.lowerBound
+        used += line.count
         fields.append(
             Field(
                 name: field.name, nameRange: (name.lowerBound + offset)..<(name.upperBound + offset),
@@ -100,11 +107,10 @@ package struct HeaderFields: Sendable {
     /// Adds a field with a known name.
     package mutating func append(_ token: FieldName, _ value: StaticString) {
         precondition(token != .other, "the name must be known")
-        let start = bytes.count
-        bytes.append(token.text)
-        let middle = beginValue()
-        bytes.append(value)
-        endField(token, nameStart: start, valueStart: middle)
+        let text = token.text
+        makeRoom(for: text.utf8CodeUnitCount + value.utf8CodeUnitCount + 4)
+        bytes.write(fieldLine: text, value, at: used)
+        noteField(token, nameCount: text.utf8CodeUnitCount, valueCount: value.utf8CodeUnitCount)
     }
 
     /// Adds a field from text. For cold paths.
@@ -115,27 +121,36 @@ package struct HeaderFields: Sendable {
 
     /// Forgets all fields and keeps the memory.
     package mutating func removeAll() {
-        bytes.removeAll(keepingCapacity: true)
-        fields.removeAll(keepingCapacity: true)
+        used = 0
+        if !fields.isEmpty { fields.removeAll(keepingCapacity: true) }
     }
 
-    /// Makes what was appended since `start` lower case.
-    private mutating func makeLowercase(from start: Int) {
+    private mutating func makeLowercase(_ range: Range<Int>) {
         var text = bytes.mutableSpan
-        for index in start..<text.count { text[index] = asciiLowercased(text[index]) }
+        for index in range { text[index] = asciiLowercased(text[index]) }
     }
 
-    /// Ends a name; returns where the value starts.
-    private mutating func beginValue() -> Int {
-        bytes.append(UInt8(ascii: ":"))
-        bytes.append(UInt8(ascii: " "))
-        return bytes.count
+    /// Notes the field whose line was written last.
+    private mutating func noteField(_ token: FieldName, nameCount: Int, valueCount: Int) {
+        let name = used..<(used + nameCount)
+        let value = (name.upperBound + 2)..<(name.upperBound + 2 + valueCount)
+        used = value.upperBound + 2
+        fields.append(Field(name: token, nameRange: name, valueRange: value))
     }
 
-    private mutating func endField(_ token: FieldName, nameStart: Int, valueStart: Int) {
-        let end = bytes.count
-        bytes.append(UInt8(ascii: "\r"))
-        bytes.append(UInt8(ascii: "\n"))
-        fields.append(Field(name: token, nameRange: nameStart..<(valueStart - 2), valueRange: valueStart..<end))
+    @inline(__always) private mutating func makeRoom(for count: Int) {
+        if bytes.count - used < count { grow(by: count) }
+    }
+
+    private mutating func grow(by count: Int) {
+        bytes.append(contentsOf: repeatElement(0, count: max(count, bytes.count, 256)))
+    }
+
+    /// Takes the text of a head in place of what was here; the fields are still to be found.
+    internal mutating func replace(text lines: Span<UInt8>) {
+        removeAll()
+        makeRoom(for: lines.count)
+        bytes.write(lines, at: 0)
+        used = lines.count
     }
 }

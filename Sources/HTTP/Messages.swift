@@ -43,7 +43,9 @@ package enum BodyFraming: Sendable, Equatable {
 }
 
 /// The head of a request, validated. Reused from request to request.
-package struct RequestHead: Sendable {
+///
+/// To be lent rather than copied: a copy costs a reference count for each list in it.
+package struct RequestHead: ~Copyable, Sendable {
     package var method = Method.get
     package var version = HTTPVersion.http11
     /// Path and query, beginning with `/`; or `*`. Octets 0x21...0x7E only.
@@ -74,8 +76,8 @@ package struct RequestHead: Sendable {
     }
 }
 
-/// The head of a response, validated. Reused from response to response.
-package struct ResponseHead: Sendable {
+/// The head of a response, validated. Reused from response to response, and lent like that of a request.
+package struct ResponseHead: ~Copyable, Sendable {
     /// 100...599.
     package var status = 200
     package var version = HTTPVersion.http11
@@ -86,6 +88,17 @@ package struct ResponseHead: Sendable {
 
     /// An empty head to read or write.
     package init() {}
+
+    /// A second head that says the same.
+    package func copied() -> ResponseHead {
+        var other = ResponseHead()
+        other.status = status
+        other.version = version
+        other.fields = fields
+        other.framing = framing
+        other.keepsAlive = keepsAlive
+        return other
+    }
 
     /// Forgets the response and keeps the memory.
     package mutating func reset() {

@@ -111,6 +111,15 @@ package final class HTTP2ClientSession {
 
     // MARK: Requests
 
+    /// Makes a request with the method, target, authority and fields of `head`.
+    package func request(
+        _ head: borrowing RequestHead, isSecure: Bool, contentLength: Int?, endStream: Bool
+    ) -> HTTP2ClientStream? {
+        request(
+            head.method, isSecure: isSecure, authority: head.authority.span, path: head.target.span,
+            fields: head.fields, contentLength: contentLength, endStream: endStream)
+    }
+
     /// Makes a request.
     ///
     /// - Parameters:
@@ -164,9 +173,10 @@ package final class HTTP2ClientSession {
     /// Asks for a sign of life; see `pingsOutstanding`.
     package func ping() { engine.ping() }
 
-    /// The connection is gone: closes all streams with `code`. Call it once, at the end.
+    /// The connection is gone: closes all streams with `code`. Call it once, at the end, and not from inside a
+    /// delegate's method; nothing is produced after it.
     package func abandon(code: UInt32 = HTTP2Code.cancel) {
-        engine.close(.local)
+        engine.abandon()
         while let stream = open.last {
             // What was never written cannot have been acted on.
             if !stream.isSent { stream.isUnprocessed = true }

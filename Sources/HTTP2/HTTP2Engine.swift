@@ -17,6 +17,8 @@ internal final class HTTP2Engine {
     @exclusivity(unchecked) private(set) var now: Int64
     @exclusivity(unchecked) private(set) var verdict = HTTP2Verdict.ok
     @exclusivity(unchecked) private(set) var isReceiving = false
+    /// The session's streams are closed without nghttp2's knowing.
+    @exclusivity(unchecked) private var isAbandoned = false
     /// Why a callback stopped nghttp2.
     @exclusivity(unchecked) private var breach: HTTP2CloseReason?
 
@@ -34,6 +36,9 @@ internal final class HTTP2Engine {
     @exclusivity(unchecked) private var hasPeerSettings = false
     /// PINGs of ours not yet answered.
     @exclusivity(unchecked) var pingsOutstanding = 0
+
+    /// Whether nghttp2 is at work, and so its callbacks.
+    var isBusy: Bool { isReceiving || output != nil }
 
     init(peer: FrameTap.Peer, budgets: FrameBudgets, now: Int64) {
         tap = FrameTap(peer: peer, budgets: budgets, now: now)
@@ -89,7 +94,7 @@ internal final class HTTP2Engine {
 
     /// Judges and reads bytes; callbacks come from inside.
     func receive(_ bytes: UnsafeRawBufferPointer, now: Int64) -> HTTP2Verdict {
-        precondition(!isReceiving && output == nil, "not from inside a delegate's method")
+        precondition(!isBusy, "not from inside a delegate's method")
         if case .close = verdict { return verdict }
         self.now = now
         let fault = tap.inspect(bytes, now: now)
@@ -142,9 +147,18 @@ internal final class HTTP2Engine {
     /// Whether `produce` would yield something.
     var wantsWrite: Bool { nghttp2_session_want_write(session) != 0 }
 
+    /// The connection is gone, and with it the session's streams, which nghttp2 still knows: it is not called again.
+    func abandon() {
+        // Callbacks use their streams without holding them.
+        precondition(!isBusy, "not from inside a delegate's method")
+        close(.local)
+        isAbandoned = true
+    }
+
     /// Appends frames to `output` until there are none or `limit` bytes wait in it.
     func produce(into output: inout ByteQueue, limit: Int) {
-        precondition(!isReceiving && self.output == nil, "not from inside a delegate's method")
+        precondition(!isBusy, "not from inside a delegate's method")
+        if isAbandoned { return }
         withUnsafeMutablePointer(to: &output) { target in
             self.output = target
             outputLimit = limit

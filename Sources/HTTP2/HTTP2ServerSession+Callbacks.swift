@@ -71,7 +71,7 @@ extension HTTP2ServerSession {
             return openStream(id)
         }
         block.begin(isTrailer: true)
-        current = stream(id).map { Unmanaged.passUnretained($0) }
+        current = stream(id)
         return 0
     }
 
@@ -88,23 +88,29 @@ extension HTTP2ServerSession {
         let endsStream = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         switch FrameKind(rawValue: header.type) {
         case .data:
-            if endsStream, let stream = stream(header.stream_id) { requestEnded(stream) }
+            if endsStream { stream(header.stream_id)?._withUnsafeGuaranteedRef { requestEnded($0) } }
         case .headers:
-            guard let stream = stream(header.stream_id) else { return 0 }
             let isRequest = frame.category == NGHTTP2_HCAT_REQUEST
-            if isRequest {
-                let status = requestBegan(stream, endsStream: endsStream)
-                if status != 0 { return status }
-            } else if block.rejection != nil {
-                stream.reset(HTTP2Code.enhanceYourCalm)
-                return engine.countGlitch()
-            }
-            if endsStream { requestEnded(stream) }
+            return stream(header.stream_id)?._withUnsafeGuaranteedRef {
+                headersReceived($0, isRequest: isRequest, endsStream: endsStream)
+            } ?? 0
         default:
             let pingsBefore = engine.pingsOutstanding
             engine.received(header)
             if engine.pingsOutstanding < pingsBefore { pingAnswered() }
         }
+        return 0
+    }
+
+    private func headersReceived(_ stream: HTTP2ServerStream, isRequest: Bool, endsStream: Bool) -> CInt {
+        if isRequest {
+            let status = requestBegan(stream, endsStream: endsStream)
+            if status != 0 { return status }
+        } else if block.rejection != nil {
+            stream.reset(HTTP2Code.enhanceYourCalm)
+            return engine.countGlitch()
+        }
+        if endsStream { requestEnded(stream) }
         return 0
     }
 
@@ -127,13 +133,15 @@ extension HTTP2ServerSession {
     }
 
     private func dataReceived(_ id: Int32, _ bytes: UnsafeBufferPointer<UInt8>) -> CInt {
-        guard let stream = stream(id) else { return 0 }
-        current = Unmanaged.passUnretained(stream)
-        if stream.isReset || stream.isRejected {
-            engine.consume(id, bytes.count)
-        } else {
-            stream.unconsumed += bytes.count
-            delegate?.requestData(stream, Span(_unsafeElements: bytes))
+        guard let found = stream(id) else { return 0 }
+        current = found
+        found._withUnsafeGuaranteedRef { stream in
+            if stream.isReset || stream.isRejected {
+                engine.consume(id, bytes.count)
+            } else {
+                stream.unconsumed += bytes.count
+                delegate?.requestData(stream, Span(_unsafeElements: bytes))
+            }
         }
         return 0
     }
@@ -141,7 +149,7 @@ extension HTTP2ServerSession {
     private func invalidFrame(_ frame: UnsafePointer<nghttp2_frame>, _ code: CInt) -> CInt {
         // Streams above the limit are opened in good faith before our SETTINGS have arrived.
         if code == NGHTTP2_ERR_REFUSED_STREAM.rawValue { return 0 }
-        stream(frame.header.stream_id)?.isGlitchCounted = true
+        stream(frame.header.stream_id)?._withUnsafeGuaranteedRef { $0.isGlitchCounted = true }
         return engine.countGlitch()
     }
 
@@ -166,7 +174,7 @@ extension HTTP2ServerSession {
         let header = frame.header
         switch FrameKind(rawValue: header.type) {
         case .headers where header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0:
-            if let stream = stream(header.stream_id) { responseEnded(stream) }
+            stream(header.stream_id)?._withUnsafeGuaranteedRef { responseEnded($0) }
         case .reset: resetSent(header.stream_id, code: frame.resetCode)
         case .goAway: engine.sentGoAway(frame)
         default: break
@@ -177,16 +185,17 @@ extension HTTP2ServerSession {
     /// A reset has been sent: ours, or one with which nghttp2 answers what is invalid.
     private func resetSent(_ id: Int32, code: UInt32) {
         engine.tap.streams.markReset(UInt32(bitPattern: id))
-        guard code != HTTP2Code.noError, code != HTTP2Code.refusedStream, let stream = stream(id),
-            !stream.isReset, !stream.isGlitchCounted
-        else { return }
-        _ = engine.countGlitch()
+        guard code != HTTP2Code.noError, code != HTTP2Code.refusedStream, let found = stream(id) else { return }
+        let isCounted = found._withUnsafeGuaranteedRef { $0.isReset || $0.isGlitchCounted }
+        if !isCounted { _ = engine.countGlitch() }
     }
 
     private func frameNotSent(_ frame: UnsafePointer<nghttp2_frame>) -> CInt {
         let header = frame.header
         // A head that nghttp2 cannot send would leave the client waiting for ever.
-        if header.type == FrameKind.headers.rawValue { stream(header.stream_id)?.reset(HTTP2Code.internalError) }
+        if header.type == FrameKind.headers.rawValue {
+            stream(header.stream_id)?._withUnsafeGuaranteedRef { $0.reset(HTTP2Code.internalError) }
+        }
         return 0
     }
 
@@ -197,7 +206,7 @@ extension HTTP2ServerSession {
     }
 
     /// Takes the stream out of nghttp2.
-    private func takeStream(_ id: Int32) -> HTTP2ServerStream? {
+    private func takeStream(_ id: Int32) -> Unmanaged<HTTP2ServerStream>? {
         guard let stream = stream(id) else { return nil }
         nghttp2_session_set_stream_user_data(engine.session, id, nil)
         return stream

@@ -128,53 +128,57 @@ package final class HTTP2ServerSession {
     /// Asks for a sign of life; see `pingsOutstanding`.
     package func ping() { engine.ping() }
 
-    /// The connection is gone: closes all streams with `code`. Call it once, at the end.
+    /// The connection is gone: closes all streams with `code`. Call it once, at the end, and not from inside a
+    /// delegate's method; nothing is produced after it.
     package func abandon(code: UInt32 = HTTP2Code.cancel) {
-        engine.close(.local)
-        while let stream = open.last { close(stream, code: code) }
+        engine.abandon()
+        while !open.isEmpty { close(Unmanaged.passUnretained(open[open.count - 1]), code: code) }
     }
 
     // MARK: Streams, from callbacks
 
-    /// The open stream with that number.
-    internal func stream(_ id: Int32) -> HTTP2ServerStream? {
-        if let current, current._withUnsafeGuaranteedRef({ $0.id == id }) { return current.takeUnretainedValue() }
-        guard let found = nghttp2_session_get_stream_user_data(engine.session, id) else { return nil }
-        return Unmanaged<HTTP2ServerStream>.fromOpaque(found).takeUnretainedValue()
+    /// The open stream with that number. Not retained: it is in `open` until `close`, which nghttp2 calls from no
+    /// other callback, and `abandon` is not called from any.
+    internal func stream(_ id: Int32) -> Unmanaged<HTTP2ServerStream>? {
+        if let current, current._withUnsafeGuaranteedRef({ $0.id == id }) { return current }
+        return nghttp2_session_get_stream_user_data(engine.session, id).map { .fromOpaque($0) }
     }
 
     /// A request begins.
     internal func openStream(_ id: Int32) -> CInt {
         let stream = pool.take() ?? HTTP2ServerStream()
         stream.id = id
-        stream.session = self
+        stream.session = Unmanaged.passUnretained(self)
         stream.slot = open.count
-        open.append(stream)
         let reference = Unmanaged.passUnretained(stream)
         current = reference
+        open.append(stream)
         return nghttp2_session_set_stream_user_data(engine.session, id, reference.toOpaque())
     }
 
     /// The stream has ended, here and in nghttp2.
-    internal func close(_ stream: consuming HTTP2ServerStream, code: UInt32) {
-        if stream.unconsumed > 0 {
-            // The connection's window would shrink for ever by what died with the stream.
-            _ = nghttp2_session_consume_connection(engine.session, stream.unconsumed)
-            stream.unconsumed = 0
-        }
-        if let current, current.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { self.current = nil }
-        // A stream whose both sides had ended is closed without error, whatever we still had to say.
-        let code = code == HTTP2Code.noError ? stream.resetCode : code
-        stream.isReset = true
-        if stream.isAnnounced { delegate?.streamClosed(stream, code: code) }
-        stream.session = nil
-        do {
-            let last = open.removeLast()
-            if last !== stream {
-                last.slot = stream.slot
-                open[stream.slot] = last
+    internal func close(_ reference: Unmanaged<HTTP2ServerStream>, code: UInt32) {
+        if let current, current.toOpaque() == reference.toOpaque() { self.current = nil }
+        // In `open` until it is taken out below.
+        let slot = reference._withUnsafeGuaranteedRef { stream in
+            if stream.unconsumed > 0 {
+                // The connection's window would shrink for ever by what died with the stream.
+                _ = nghttp2_session_consume_connection(engine.session, stream.unconsumed)
+                stream.unconsumed = 0
             }
+            // A stream whose both sides had ended is closed without error, whatever we still had to say.
+            let code = code == HTTP2Code.noError ? stream.resetCode : code
+            stream.isReset = true
+            if stream.isAnnounced { delegate?.streamClosed(stream, code: code) }
+            stream.session = nil
+            return stream.slot
         }
+        let last = open.count - 1
+        if slot != last {
+            open.swapAt(slot, last)
+            open[slot].slot = slot
+        }
+        var stream = open.removeLast()
         // A stream that somebody still holds must not become another request's under his hands.
         if isKnownUniquelyReferenced(&stream) {
             stream.recycle()

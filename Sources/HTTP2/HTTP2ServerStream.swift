@@ -1,4 +1,4 @@
-internal import Bytes
+package import Bytes
 package import HTTP
 
 /// One request and its response on an HTTP/2 connection.
@@ -9,9 +9,14 @@ package final class HTTP2ServerStream {
     /// The stream's number on its connection.
     @exclusivity(unchecked) package internal(set) var id: Int32 = 0
     /// The head of the request. The owner may take it (`swap`) once `requestHead` was called.
-    @exclusivity(unchecked) package var request = RequestHead()
-    /// Whatever the transport wants to find again.
-    @exclusivity(unchecked) package var owner: AnyObject?
+    package var request: RequestHead {
+        unsafeAddress { UnsafePointer(requestCell.address) }
+        unsafeMutableAddress { requestCell.address }
+    }
+    /// Where `request` lies.
+    package let requestCell = Cell(RequestHead())
+    /// Whatever the transport wants to find again; the transport holds it until `streamClosed`.
+    @exclusivity(unchecked) package var owner: Unmanaged<AnyObject>?
     /// The client has sent its whole request.
     @exclusivity(unchecked) package internal(set) var isRequestComplete = false
     /// `respond` has been called.
@@ -19,8 +24,9 @@ package final class HTTP2ServerStream {
     /// The stream has been reset by us, or is closed.
     @exclusivity(unchecked) package internal(set) var isReset = false
 
-    // The session outlives its streams' use of it: it clears this when the stream closes, and when it dies itself.
-    @exclusivity(unchecked) internal unowned(unsafe) var session: HTTP2ServerSession?
+    // Unretained: the session outlives its streams' use of it, for it clears this when the stream closes, and when it
+    // dies itself. Nothing that streams call of it can end it: that calls nobody back.
+    @exclusivity(unchecked) internal var session: Unmanaged<HTTP2ServerSession>?
     @exclusivity(unchecked) internal var output = StreamOutput()
     /// Why we have reset the stream.
     @exclusivity(unchecked) internal private(set) var resetCode = HTTP2Code.noError
@@ -58,13 +64,15 @@ package final class HTTP2ServerStream {
         precondition(!isResponseStarted, "a stream has one response")
         isResponseStarted = true
         if endStream { output.isFinished = true }
-        session.submit(status: status, fields, contentLength: contentLength, of: self, endStream: endStream)
+        session._withUnsafeGuaranteedRef {
+            $0.submit(status: status, fields, contentLength: contentLength, of: self, endStream: endStream)
+        }
     }
 
     /// Sends `100 Continue`, before `respond`.
     package func respondContinue() {
         guard let session, !isReset, !isResponseStarted else { return }
-        session.submitContinue(of: self)
+        session._withUnsafeGuaranteedRef { $0.submitContinue(of: self) }
     }
 
     /// Sends bytes of the body. They are copied and leave with the next `produce`, as the peer's window allows.
@@ -72,8 +80,10 @@ package final class HTTP2ServerStream {
         guard let session, !isReset, !output.isBroken, !bytes.isEmpty else { return }
         precondition(isResponseStarted && !output.isFinished, "the body lies between head and end")
         output.queue.append(bytes)
-        if output.queue.count >= session.limits.outputHighWater { output.isOverHighWater = true }
-        resume(session)
+        session._withUnsafeGuaranteedRef { session in
+            if output.queue.count >= session.limits.outputHighWater { output.isOverHighWater = true }
+            resume(session)
+        }
     }
 
     /// Ends the body.
@@ -81,7 +91,7 @@ package final class HTTP2ServerStream {
         guard let session, !isReset, !output.isFinished, !output.isBroken else { return }
         precondition(isResponseStarted, "a response begins with its head")
         output.isFinished = true
-        resume(session)
+        session._withUnsafeGuaranteedRef { resume($0) }
     }
 
     /// Ends the response with `INTERNAL_ERROR` once what was written has left: the client sees that it is not whole.
@@ -92,7 +102,7 @@ package final class HTTP2ServerStream {
         isGlitchCounted = true
         output.isBroken = true
         resetCode = HTTP2Code.internalError
-        resume(session)
+        session._withUnsafeGuaranteedRef { resume($0) }
     }
 
     /// Breaks the stream off. Bytes not sent yet are dropped; `streamClosed` follows with the next `produce`.
@@ -100,7 +110,7 @@ package final class HTTP2ServerStream {
         guard let session, !isReset else { return }
         isReset = true
         resetCode = code
-        session.engine.reset(id, code: code)
+        session._withUnsafeGuaranteedRef { $0.engine.reset(id, code: code) }
     }
 
     /// Gives the client credit for `count` bytes of the request body that have gone on.
@@ -109,7 +119,7 @@ package final class HTTP2ServerStream {
         guard let session, !isReset else { return }
         precondition(count >= 0 && count <= unconsumed, "more consumed than received")
         unconsumed -= count
-        session.engine.consume(id, count)
+        session._withUnsafeGuaranteedRef { $0.engine.consume(id, count) }
     }
 
     private func resume(_ session: HTTP2ServerSession) {

@@ -12,7 +12,7 @@ package final class HTTP2StreamPool<Stream: AnyObject> {
     internal func take() -> Stream? { streams.popLast() }
 
     /// Keeps a stream that nobody else holds.
-    internal func put(_ stream: Stream) {
+    internal func put(_ stream: consuming Stream) {
         if streams.count < capacity { streams.append(stream) }
     }
 }

@@ -9,6 +9,9 @@ internal struct NameValueList: ~Copyable {
     private(set) var base: UnsafeMutablePointer<nghttp2_nv>
     private(set) var count = 0
     private var capacity = 32
+    /// Whether HPACK's table has got a request id. Its value never comes again, but the later ones refer to its name,
+    /// which otherwise is coded anew each time.
+    private var hasIntroducedRequestID = false
     /// The digits of `:status`, then those of `content-length`.
     private let digits: UnsafeMutableRawBufferPointer
 
@@ -79,7 +82,12 @@ internal struct NameValueList: ~Copyable {
                 let name = UnsafeRawBufferPointer(rebasing: bytes[field.nameRange])
                 append(name.baseAddress.unsafelyUnwrapped, name.count, value, flags: NGHTTP2_NV_FLAG_NONE.rawValue)
             } else {
-                append(field.name.text, value, flags: field.name.indexing)
+                var indexing = field.name.indexing
+                if field.name == .xRequestID, !hasIntroducedRequestID {
+                    hasIntroducedRequestID = true
+                    indexing = NGHTTP2_NV_FLAG_NONE
+                }
+                append(field.name.text, value, flags: indexing)
             }
         }
     }

@@ -83,7 +83,8 @@ internal struct RequestBlock: ~Copyable {
     }
 
     private mutating func takeField(_ name: Span<UInt8>, _ value: Span<UInt8>, into head: inout RequestHead) {
-        let token = FieldName(name)
+        // nghttp2 has refused names with capitals.
+        let token = FieldName(lowercase: name)
         switch token {
         case .host: host.append(copying: value)
         // Crumbs of one header, split for HPACK's sake: RFC 9113 section 8.2.3.

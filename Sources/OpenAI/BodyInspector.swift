@@ -41,7 +41,7 @@ private func nextMember(_ reader: inout JSONMemberReader, of body: Span<UInt8>) 
 /// The members Penstock acts on.
 private enum RequestKey: UInt16 {
     case model, stream, streamOptions, maxTokens, maxOutputTokens, maxCompletionTokens, choices, user
-    case safetyIdentifier
+    case safetyIdentifier, promptCacheKey
 
     /// The key of a member; `nil` for all others.
     init?(_ member: JSONMember, in body: Span<UInt8>) {
@@ -62,6 +62,7 @@ private enum RequestKey: UInt16 {
         case 10 where bytesEqual(name, "max_tokens"): self = .maxTokens
         case 14 where bytesEqual(name, "stream_options"): self = .streamOptions
         case 17 where bytesEqual(name, "max_output_tokens"): self = .maxOutputTokens
+        case 16 where bytesEqual(name, "prompt_cache_key"): self = .promptCacheKey
         case 17 where bytesEqual(name, "safety_identifier"): self = .safetyIdentifier
         case 21 where bytesEqual(name, "max_completion_tokens"): self = .maxCompletionTokens
         default: return nil
@@ -79,6 +80,7 @@ private enum RequestKey: UInt16 {
         case .choices: "n"
         case .user: "user"
         case .safetyIdentifier: "safety_identifier"
+        case .promptCacheKey: "prompt_cache_key"
         }
     }
 }
@@ -108,6 +110,7 @@ private struct BodyInspector {
         case .choices: facts.choices = jsonInteger(value, in: body)
         case .user: facts.user = value.kind == .string ? value.content : nil
         case .safetyIdentifier: facts.safetyIdentifier = value.kind == .string ? value.content : nil
+        case .promptCacheKey: facts.promptCacheKey = value.kind == .string ? value.content : nil
         }
     }
 

@@ -40,19 +40,26 @@ package struct EventStreamScanner: ~Copyable {
     private enum PendingLineFeed { case none, keep, drop }
 
     /// A scanner at the beginning of a stream.
+    ///
+    /// - Parameter holdsErrors: Whether an error the engine tells of is held back, with events that are not whole yet,
+    ///   even if the text is not kept: so that another engine may be asked while nothing has been sent. Only of
+    ///   streams of `.completions`.
     package init(
-        dialect: EventDialect, stripsUsage: Bool = false, keepsText: Bool = false, eventLimit: Int = 1 << 20
+        dialect: EventDialect, stripsUsage: Bool = false, keepsText: Bool = false, holdsErrors: Bool = false,
+        eventLimit: Int = 1 << 20
     ) {
         self.dialect = dialect
         self.stripsUsage = stripsUsage && dialect == .completions
         self.keepsText = keepsText && dialect == .completions
         self.eventLimit = eventLimit
-        holdsErrors = self.keepsText
+        self.holdsErrors = self.keepsText || (holdsErrors && dialect == .completions)
+        givesUpPartialEvents = self.holdsErrors
         interpreter = EventInterpreter(dialect: dialect, keepsText: keepsText)
     }
 
     /// Whether an event that is not whole yet is held back: the client must not get it if the engine dies there.
-    private var holdsPartialEvents: Bool { stripsUsage || keepsText }
+    private var holdsPartialEvents: Bool { stripsUsage || givesUpPartialEvents }
+    private let givesUpPartialEvents: Bool
 
     /// What was learned so far.
     package var summary: EventStreamSummary { interpreter.summary }
@@ -65,7 +72,7 @@ package struct EventStreamScanner: ~Copyable {
 
     /// Whether the last input ended between two events, or what stands behind the last end of one is given up if an
     /// event of our own is put in.
-    package var isBetweenEvents: Bool { carry.isEmpty || keepsText }
+    package var isBetweenEvents: Bool { carry.isEmpty || givesUpPartialEvents }
 
     /// Whether an event that tells of an error is held back: the caller has another engine go on, or calls `release`.
     package var hasHeldError: Bool { !held.isEmpty }

@@ -94,71 +94,91 @@ extension ModelList {
     /// The most models taken from one engine.
     package static let readLimit = 4096
 
+    /// What an engine says of its models.
+    package struct Listing: Sendable, Equatable {
+        package var names: [[UInt8]] = []
+        /// The first known kind that an `owned_by` tells of; `.other` if it is none, `nil` if there is no `owned_by`.
+        package var engine: EngineKind?
+    }
+
     /// The names in an engine's own answer to `GET /v1/models`.
+    ///
+    /// - Returns: `nil` if the answer is not such a list.
+    package static func readNames(_ body: Span<UInt8>) -> [[UInt8]]? { read(body)?.names }
+
+    /// What an engine's own answer to `GET /v1/models` says.
     ///
     /// Tolerant: `data` (OpenAI, most engines) or `models` (Ollama, older llama.cpp), whose elements have `id`,
     /// `model` or `name`, or are texts; all else may be missing. Names that no client could write are left out, and so
     /// are doubles.
     /// - Returns: `nil` if the answer is not such a list.
-    package static func readNames(_ body: Span<UInt8>) -> [[UInt8]]? {
+    package static func read(_ body: Span<UInt8>) -> Listing? {
         do throws(JSONError) {
-            return try names(body)
+            return try listing(body)
         } catch {
             return nil
         }
     }
 
-    private static func names(_ body: Span<UInt8>) throws(JSONError) -> [[UInt8]]? {
+    private static func listing(_ body: Span<UInt8>) throws(JSONError) -> Listing? {
         let whole = try readJSON(body)
-        if whole.kind == .array { return try names(inArray: body.extracting(whole.range)) }
+        if whole.kind == .array { return try listing(ofArray: body.extracting(whole.range)) }
         guard whole.kind == .object else { return nil }
         var reader = JSONMemberReader()
-        var found: [[UInt8]]?
+        var found: Listing?
         while let member = try reader.next(body) {
             guard member.value.kind == .array || member.value.kind == .null else { continue }
             let isData = isKey(member, "data", in: body)
             guard isData || isKey(member, "models", in: body) else { continue }
-            let names = member.value.kind == .null ? [] : try names(inArray: body.extracting(member.value.range))
+            let listing =
+                member.value.kind == .null ? Listing() : try listing(ofArray: body.extracting(member.value.range))
             // llama.cpp writes both; OpenAI's is the one to go by.
-            if isData || found == nil { found = names }
+            if isData || found == nil { found = listing }
             if isData { break }
         }
         return found
     }
 
-    private static func names(inArray array: Span<UInt8>) throws(JSONError) -> [[UInt8]] {
-        var names: [[UInt8]] = []
+    private static func listing(ofArray array: Span<UInt8>) throws(JSONError) -> Listing {
+        var listing = Listing()
         var known: Set<[UInt8]> = []
         var elements = JSONElementReader()
-        while names.count < readLimit, let element = try elements.next(array) {
-            guard let name = try name(element, array), known.insert(name).inserted else { continue }
-            names.append(name)
+        while listing.names.count < readLimit, let element = try elements.next(array) {
+            let (name, engine) = try model(element, array)
+            if let engine, listing.engine ?? .other == .other { listing.engine = engine }
+            guard let name, known.insert(name).inserted else { continue }
+            listing.names.append(name)
         }
-        return names
+        return listing
     }
 
-    private static func name(_ element: JSONValue, _ array: Span<UInt8>) throws(JSONError) -> [UInt8]? {
+    private static func model(
+        _ element: JSONValue, _ array: Span<UInt8>
+    ) throws(JSONError) -> (name: [UInt8]?, engine: EngineKind?) {
         var name = jsonText(element, in: array)
+        var hasID = false
+        var engine: EngineKind?
         if element.kind == .object {
             let object = array.extracting(element.range)
             var reader = JSONMemberReader()
             while let member = try reader.next(object) {
                 guard member.value.kind == .string else { continue }
-                if isKey(member, "id", in: object) {
+                if isKey(member, "owned_by", in: object) {
+                    engine = jsonText(member.value, in: object).map { EngineKind(ownedBy: $0.span) }
+                } else if isKey(member, "id", in: object) {
                     name = jsonText(member.value, in: object)
-                    break
-                }
-                if isKey(member, "model", in: object) || (name == nil && isKey(member, "name", in: object)) {
+                    hasID = true
+                } else if !hasID, isKey(member, "model", in: object) || (name == nil && isKey(member, "name", in: object)) {
                     name = jsonText(member.value, in: object)
                 }
             }
         }
-        guard let name else { return nil }
+        guard let name else { return (nil, engine) }
         do throws(BodyError) {
             try checkModelName(name.span)
         } catch {
-            return nil
+            return (nil, engine)
         }
-        return name
+        return (name, engine)
     }
 }

@@ -51,6 +51,9 @@ package struct RequestFacts: Sendable, Equatable {
     /// The bytes of `safety_identifier` as they stand between the quotes.
     package internal(set) var safetyIdentifier: Range<Int>?
 
+    /// The bytes of `prompt_cache_key` as they stand between the quotes.
+    package internal(set) var promptCacheKey: Range<Int>?
+
     /// No facts yet.
     package init() {}
 

@@ -158,7 +158,8 @@ extension MetricDeclaration {
         "penstock_tokens_total", .counter, labels: ["model", "pool", "direction"],
         "Model tokens that engines reported; cached ones are part of the input.")
     internal static let requestsInFlight = MetricDeclaration(
-        "penstock_requests_in_flight", .gauge, labels: ["model", "pool"], "Requests read and not yet answered.")
+        "penstock_requests_in_flight", .gauge, labels: ["model", "pool"],
+        "Requests sent to an endpoint and not yet answered; penstock_queue_length has those that wait.")
     internal static let attempts = MetricDeclaration(
         "penstock_upstream_attempts_total", .counter, labels: ["pool", "endpoint", "result"],
         "Tries at an endpoint, by how they ended.")

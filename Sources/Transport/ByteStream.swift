@@ -22,6 +22,8 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     package var output = ByteQueue()
     /// Bytes of one read, at most 64 KiB. What is read of an endpoint may have to wait for a client, whole.
     package var readSize = 64 * 1024
+    /// Whether the delegate has something to add to `output` at the end of a round.
+    package var asksForOutput = false
     /// How long the peer may take nothing while something waits, in nanoseconds.
     package var writeTimeout: Int64 = 30_000_000_000
     package private(set) var isOpen = true
@@ -31,7 +33,8 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     private var descriptor: Int32
     private var slot: Int32 = -1
     private var body: RequestBody?
-    private var bodySent = 0
+    /// Bytes of `body` not yet taken by the kernel.
+    private var bodyLeft = 0
     private var meter: TrafficMeter
     private var timer = MovingDeadline()
     private var delegateDeadline = Int64.max
@@ -82,7 +85,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     }
 
     /// Bytes not yet taken by the kernel.
-    package var unsent: Int { output.count + (tls?.output.count ?? 0) + (body.map { $0.bytes.count - bodySent } ?? 0) }
+    package var unsent: Int { output.count + (tls?.output.count ?? 0) + bodyLeft }
 
     /// Whether the producer should pause.
     package var isFull: Bool { unsent > ByteStream.highWater }
@@ -209,7 +212,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         // Up to a page or four a copy costs less than the two pieces do in the kernel.
         if tls == nil, body.bytes.count > ByteStream.copiedBody {
             self.body = body
-            bodySent = 0
+            bodyLeft = body.bytes.count
         } else {
             output.append(body.bytes.bytes)
         }
@@ -219,7 +222,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
     package func roundEnded() {
         isDirty = false
         guard isOpen else { return }
-        let hasMore = delegate.prepareOutput()
+        let hasMore = asksForOutput && delegate.prepareOutput()
         guard isOpen else { return }
         // Before the write: a producer that saw the mark passed waits for `drained`, even if all leaves at once.
         if unsent >= ByteStream.highWater { isAboveHighWater = true }
@@ -241,7 +244,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         if let tls {
             written = write(&tls.output)
         } else {
-            written = body == nil ? write(&output) : writeBody()
+            written = bodyLeft == 0 ? write(&output) : writeBody()
         }
         switch written {
         case .all:
@@ -277,12 +280,10 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
 
     private func writeBody() -> Written {
         guard let body else { return .all }
-        let total = output.count + body.bytes.count - bodySent
+        let rest = body.bytes.bytes.baseAddress! + (body.bytes.count - bodyLeft)
         var parts = (
             iovec(iov_base: UnsafeMutableRawPointer(mutating: output.bytes.baseAddress), iov_len: output.count),
-            iovec(
-                iov_base: UnsafeMutableRawPointer(mutating: body.bytes.bytes.baseAddress! + bodySent),
-                iov_len: body.bytes.count - bodySent)
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: rest), iov_len: bodyLeft)
         )
         let count = withUnsafePointer(to: &parts) {
             $0.withMemoryRebound(to: iovec.self, capacity: 2) { writev(descriptor, $0, 2) }
@@ -291,9 +292,9 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         meter.sent(count)
         let ofOutput = min(count, output.count)
         output.consume(ofOutput)
-        bodySent += count - ofOutput
-        if bodySent == body.bytes.count { self.body = nil }
-        return count == total ? .all : .blocked
+        bodyLeft -= count - ofOutput
+        if bodyLeft == 0 { self.body = nil }
+        return bodyLeft == 0 && output.isEmpty ? .all : .blocked
     }
 
     /// Touches nothing but the descriptor and `queue`, which the caller holds exclusively.
@@ -386,6 +387,7 @@ package final class ByteStream: SocketHandler, RoundHandler, TimerHandler {
         Glibc.close(descriptor)
         descriptor = -1
         body = nil
+        bodyLeft = 0
     }
 
     private func fail(_ failure: StreamFailure) {

@@ -8,6 +8,8 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
     let stream: ByteStream
     private let pool: EndpointConnections
     private var call: UpstreamCall?
+    // The call's; it outlives the call, so while there is one.
+    private unowned(unsafe) var handler: (any ResponseHandler)?
     private var inbox = ByteQueue()
     private var scanner = HTTP1HeadScanner(for: .response)
     private var head = ResponseHead()
@@ -37,6 +39,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
     /// Sends a call's request. The connection is idle.
     func start(_ call: UpstreamCall) {
         self.call = call
+        handler = call.handler
         call.carrier = .http1(self)
         call.usedIdleConnection = hasServed
         call.sentAt = stream.reactor.now
@@ -44,17 +47,16 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
         scanner.reset()
         interimHeads = 0
         isWaitingForFirstByte = true
-        // Taken out while it is written: a copy would cost ten references.
-        var head = RequestHead()
-        swap(&head, &call.head)
+        let body = call.body
         HTTP1Writer.requestHead(
-            head.method, target: head.target.span, authority: head.authority.span, fields: head.fields,
-            framing: call.body.bytes.isEmpty ? .none : .length(call.body.bytes.count), into: &stream.output)
-        swap(&head, &call.head)
-        stream.send(call.body)
+            call.head, framing: body.bytes.isEmpty ? .none : .length(body.bytes.count), into: &stream.output)
+        stream.send(body)
         let now = stream.reactor.now
         stream.setDeadline(min(call.deadline, now &+ pool.settings.timeouts.firstByte))
     }
+
+    /// Whether the kernel has all of the request.
+    var isRequestSent: Bool { stream.unsent == 0 }
 
     /// The caller gives up: HTTP/1.1 knows no other way than to close.
     func cancel() {
@@ -113,13 +115,13 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
             case .fixedBody:
                 let count = min(remaining, bytes.count - offset)
                 remaining -= count
-                call?.handler?.responseBody(bytes.extracting(offset..<offset + count))
+                if call != nil { handler?.responseBody(bytes.extracting(offset..<offset + count)) }
                 offset += count
                 if remaining == 0, phase == .fixedBody { complete(extra: offset < bytes.count) }
             case .chunkedBody:
                 offset += readChunks(bytes.extracting(offset...))
             case .bodyUntilClose:
-                call?.handler?.responseBody(bytes.extracting(offset...))
+                if call != nil { handler?.responseBody(bytes.extracting(offset...)) }
                 return bytes.count
             case .idle, .closed:
                 return bytes.count
@@ -132,7 +134,6 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
         do throws(HTTP1Error) {
             guard let call, let length = try scanner.scan(bytes, limits: pool.settings.responseLimits) else { return 0 }
             scanner.reset()
-            head.reset()
             try parseResponseHead(
                 bytes.extracting(..<length), requestMethod: call.head.method, limits: pool.settings.responseLimits,
                 into: &head)
@@ -141,7 +142,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
                 if interimHeads > HTTP1ClientConnection.interimLimit { fail(.malformed("too many interim responses")) }
                 return length
             }
-            begin(call)
+            begin()
             return length
         } catch {
             fail(.malformed(error.reason))
@@ -149,7 +150,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
         }
     }
 
-    private func begin(_ call: UpstreamCall) {
+    private func begin() {
         switch head.framing {
         case .length(let length) where length > 0:
             remaining = length
@@ -163,7 +164,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
             remaining = 0
             phase = .fixedBody
         }
-        call.handler?.responseHead(head)
+        handler?.responseHead(head)
         if phase == .fixedBody, remaining == 0 { complete(extra: false) }
     }
 
@@ -172,7 +173,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
         do throws(HTTP1Error) {
             while phase == .chunkedBody {
                 switch try chunks.decode(bytes, at: &offset) {
-                case .data(let range): call?.handler?.responseBody(bytes.extracting(range))
+                case .data(let range): if call != nil { handler?.responseBody(bytes.extracting(range)) }
                 case .needMore: return bytes.count
                 case .end: complete(extra: offset < bytes.count)
                 }
@@ -186,8 +187,7 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
 
     /// The response is complete: the connection goes back to the pool, if it can serve again.
     private func complete(extra: Bool) {
-        guard let call else { return }
-        self.call = nil
+        guard let call = self.call.take() else { return }
         call.carrier = .none
         hasServed = true
         stream.resumeReading()

@@ -1,5 +1,5 @@
 internal import Bytes
-package import HTTP
+internal import HTTP
 internal import Reactor
 internal import Telemetry
 internal import TLS
@@ -12,9 +12,13 @@ internal import TLS
 package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection {
     package let stream: ByteStream
     /// The head of the request that is read or answered now.
-    package private(set) var request = RequestHead()
+    private(set) var request: RequestHead {
+        unsafeAddress { UnsafePointer(requestCell.address) }
+        unsafeMutableAddress { requestCell.address }
+    }
+    let requestCell = Cell(RequestHead())
 
-    unowned let server: HTTPServer
+    let server: HTTPServer
     let place: Int
     private let origin: Origin
     var handler: (any RequestHandler)?
@@ -110,7 +114,6 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         }
         do throws(HTTP1Error) {
             guard let length = try scanner.scan(bytes, limits: server.limits.http1) else { return 0 }
-            request.reset()
             try parseRequestHead(
                 bytes.extracting(scanner.leadingBytes..<length), limits: server.limits.http1, into: &request)
             begin()
@@ -255,21 +258,21 @@ package final class HTTP1ServerConnection: ByteStreamDelegate, ServerConnection 
         stream.touch()
     }
 
-    func respond(_ head: ResponseHead) {
+    func respond(_ head: borrowing ResponseHead) {
         precondition(response == .none, "a request is answered once")
         guard phase != .closed else { return }
         if phase != .complete, restOfBody > HTTP1ServerConnection.discardLimit { closesAfterResponse = true }
         // Nobody knows whether a client that was not asked for its body sends it.
         if request.expectsContinue, !isContinued, phase != .complete { closesAfterResponse = true }
         if isDraining || server.isDraining { closesAfterResponse = true }
-        var head = head
+        responseFraming = head.framing
         if request.version == .http10 {
             closesAfterResponse = true
-            if head.framing == .chunked { head.framing = .untilClose }
+            if responseFraming == .chunked { responseFraming = .untilClose }
         }
-        responseFraming = head.framing
-        head.keepsAlive = !closesAfterResponse
-        HTTP1Writer.responseHead(head, to: request.method, date: server.date.span, into: &stream.output)
+        HTTP1Writer.responseHead(
+            head, framing: responseFraming, keepsAlive: !closesAfterResponse, to: request.method,
+            date: server.date.span, into: &stream.output)
         response = .body
         stream.touch()
     }

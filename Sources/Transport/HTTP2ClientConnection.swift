@@ -27,6 +27,7 @@ final class HTTP2ClientConnection: ByteStreamDelegate, HTTP2ClientDelegate {
         session = HTTP2ClientSession(limits: limits, now: stream.reactor.now)
         session.delegate = self
         stream.delegate = self
+        stream.asksForOutput = true
         stream.readSize = 32 * 1024
         stream.writeTimeout = min(pool.settings.timeouts.idle, 60_000_000_000)
         stream.setDeadline(openedAt + HTTP2ClientConnection.tick)
@@ -41,11 +42,8 @@ final class HTTP2ClientConnection: ByteStreamDelegate, HTTP2ClientDelegate {
     /// Starts a call. There is room.
     func start(_ call: UpstreamCall) {
         let length = call.body.bytes.count
-        let head = call.head
         let made = session.request(
-            head.method, isSecure: stream.tls != nil, authority: head.authority.span,
-            path: head.target.span, fields: head.fields, contentLength: length > 0 ? length : nil,
-            endStream: length == 0)
+            call.head, isSecure: stream.tls != nil, contentLength: length > 0 ? length : nil, endStream: length == 0)
         guard let made else { return call.fail(.refused) }
         let requester = HTTP2Requester(call, made, self)
         made.owner = requester

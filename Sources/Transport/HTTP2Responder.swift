@@ -1,6 +1,6 @@
 internal import Bytes
-package import HTTP
-internal import HTTP2
+internal import HTTP
+package import HTTP2
 internal import Reactor
 
 /// One HTTP/2 stream of a client, as its handler answers it.
@@ -10,7 +10,7 @@ package final class HTTP2Responder {
     /// Index among the connection's responders.
     var place: Int
 
-    private let stream: HTTP2ServerStream
+    package let stream: HTTP2ServerStream
     private var received = 0
     private var isFinished = false
     private var isAbandoned = false
@@ -31,8 +31,6 @@ package final class HTTP2Responder {
         startedAt = connection.stream.reactor.now
         bodyProgressAt = startedAt
     }
-
-    package var request: RequestHead { stream.request }
 
     /// Whether the producer should pause.
     package var isFull: Bool { stream.isOverHighWater }
@@ -103,7 +101,7 @@ package final class HTTP2Responder {
         connection.stream.touch()
     }
 
-    func respond(_ head: ResponseHead) {
+    func respond(_ head: borrowing ResponseHead) {
         var length: Int?
         if case .length(let known) = head.framing { length = known }
         let hasNoBody = head.framing == .none || stream.request.method == .head

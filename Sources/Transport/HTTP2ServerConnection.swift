@@ -38,6 +38,7 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
             limits: HTTP2Limits(server.limits), pool: server.http2Streams, now: stream.reactor.now)
         session.delegate = self
         stream.delegate = self
+        stream.asksForOutput = true
         stream.writeTimeout = server.limits.writeTimeout
         stream.setDeadline(openedAt + HTTP2ServerConnection.tick)
         stream.touch()
@@ -102,10 +103,17 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
     }
 
     private func abandon(_ reason: Abort) {
+        releaseResponders(reason)
+        session.abandon()
+    }
+
+    private func releaseResponders(_ reason: Abort) {
         let open = responders
         responders.removeAll()
-        for responder in open { responder.abandon(reason, server.service) }
-        session.abandon()
+        for responder in open {
+            responder.stream.owner = nil
+            responder.abandon(reason, server.service)
+        }
     }
 
     package func established() {}
@@ -160,9 +168,7 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
     func closeNow() {
         guard !isClosed else { return }
         isClosed = true
-        let open = responders
-        responders.removeAll()
-        for responder in open { responder.abandon(.shutdown, server.service) }
+        releaseResponders(.shutdown)
         session.goAway()
         var output = ByteQueue()
         swap(&output, &stream.output)
@@ -177,7 +183,7 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
 
     package func requestHead(_ stream: HTTP2ServerStream) {
         let responder = HTTP2Responder(stream, self, place: responders.count)
-        stream.owner = responder
+        stream.owner = Unmanaged.passUnretained(responder)
         responders.append(responder)
         let handler = server.service.makeHandler(origin)
         responder.handler = handler
@@ -192,38 +198,42 @@ package final class HTTP2ServerConnection: ByteStreamDelegate, ServerConnection,
 
     package func requestRejected(_ stream: HTTP2ServerStream, status: Int, reason: StaticString) {
         let responder = HTTP2Responder(stream, self, place: responders.count)
-        stream.owner = responder
+        stream.owner = Unmanaged.passUnretained(responder)
         responders.append(responder)
         responder.refuse(Refusal(status: status, reason: reason))
     }
 
     package func requestData(_ stream: HTTP2ServerStream, _ bytes: Span<UInt8>) {
-        responder(of: stream)?.received(bytes)
+        responder(of: stream)?._withUnsafeGuaranteedRef { $0.received(bytes) }
         stream.consumed(bytes.count)
     }
 
     package func requestEnd(_ stream: HTTP2ServerStream) {
-        responder(of: stream)?.ended()
+        responder(of: stream)?._withUnsafeGuaranteedRef { $0.ended() }
     }
 
     package func responseDrained(_ stream: HTTP2ServerStream) {
-        responder(of: stream)?.handler?.responseDrained()
+        responder(of: stream)?._withUnsafeGuaranteedRef { $0.handler?.responseDrained() }
     }
 
     package func streamClosed(_ stream: HTTP2ServerStream, code: UInt32) {
-        guard let responder = responder(of: stream) else { return }
+        guard let place = responder(of: stream)?._withUnsafeGuaranteedRef({ $0.place }) else { return }
         stream.owner = nil
-        if let last = responders.popLast(), last !== responder {
-            last.place = responder.place
-            responders[responder.place] = last
+        let last = responders.count - 1
+        if place != last {
+            responders.swapAt(place, last)
+            responders[place].place = place
         }
+        let responder = responders.removeLast()
         responder.abandon(.clientGone, server.service)
         if responders.isEmpty { idleSince = self.stream.reactor.now }
     }
 
-    private func responder(of stream: HTTP2ServerStream) -> HTTP2Responder? {
+    /// The responder of a stream. Not retained: it is in `responders` until `streamClosed`, or until the connection
+    /// abandons its streams, which it never does from inside the session.
+    private func responder(of stream: HTTP2ServerStream) -> Unmanaged<HTTP2Responder>? {
         // Only this class sets the owner, and to nothing else.
-        stream.owner.map { unsafeDowncast($0, to: HTTP2Responder.self) }
+        stream.owner.map { .fromOpaque($0.toOpaque()) }
     }
 }
 

@@ -1,5 +1,6 @@
 package import Bytes
 package import HTTP
+internal import HTTP2
 package import Reactor
 
 /// Where a request came from.
@@ -76,11 +77,14 @@ package enum ServerStream {
     case http1(HTTP1ServerConnection)
     case http2(HTTP2Responder)
 
-    /// The request's head; unchanged until the response is finished. A copy, at four references: take it once.
+    /// The request's head, lent where it lies; unchanged until the response is finished.
     package var request: RequestHead {
-        switch self {
-        case .http1(let connection): connection.request
-        case .http2(let responder): responder.request
+        // The cell's owner is the stream's own reference, so that it lives as long as what is lent here.
+        unsafeAddress {
+            switch self {
+            case .http1(let connection): UnsafePointer(connection.requestCell.address)
+            case .http2(let responder): UnsafePointer(responder.stream.requestCell.address)
+            }
         }
     }
 
@@ -101,7 +105,7 @@ package enum ServerStream {
     }
 
     /// Sends the head. `head.framing` says how the body is delimited; a `.none` body ends the response.
-    package func respond(_ head: ResponseHead) {
+    package func respond(_ head: borrowing ResponseHead) {
         switch self {
         case .http1(let connection): connection.respond(head)
         case .http2(let responder): responder.respond(head)

@@ -111,7 +111,7 @@ package final class UpstreamCall {
         switch carrier {
         case .none: true
         case .pool: false
-        case .http1(let connection): connection.stream.unsent == 0
+        case .http1(let connection): connection.isRequestSent
         case .http2(let requester): requester.isRequestSent
         }
     }

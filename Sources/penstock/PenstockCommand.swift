@@ -17,10 +17,11 @@ struct PenstockCommand: ParsableCommand {
             With a configuration file:
               penstock check gateway.yaml
               penstock serve --config gateway.yaml
+              penstock explain --config gateway.yaml --model NAME
 
             Applications set base_url to http://HOST:4000/v1; operators and Prometheus ask \
             http://127.0.0.1:4001/metrics, /healthz and /readyz.
             """,
         version: "penstock \(penstockVersion) (\(Gateway.libraryVersions))",
-        subcommands: [ServeCommand.self, CheckCommand.self, SimulateEngineCommand.self])
+        subcommands: [ServeCommand.self, CheckCommand.self, ExplainCommand.self, SimulateEngineCommand.self])
 }

@@ -30,7 +30,13 @@ struct SimulateEngineCommand: ParsableCommand {
             as it came; POST /simulator/config {"interval_ms": 5, "error_rate": 0.1} changes the behaviour of the \
             running engine; GET /metrics has vLLM's names.
 
-            Faults: \(EngineFault.allCases.map(\.rawValue).joined(separator: ", ")).
+            The same prompt always goes on the same way: given what was generated so far as the end of a completion's \
+            prompt, or as a last message of the assistant's (continue_final_message, prefill), the answer goes on \
+            where that ends, word for word. The seed of a request changes it; its temperature does not.
+
+            Faults, with the share of the requests that meet them (--fault midclose=0.1), as to HTTP/1.1:
+            \(EngineFault.allCases.map { "  \($0.rawValue.padded(to: 11))\($0.explanation)" }.joined(separator: "\n"))
+            A refused connection is an engine that is not running.
             """)
 
     @Option(help: ArgumentHelp("Where to listen; port 0 takes a free one.", valueName: "host:port"))
@@ -38,6 +44,9 @@ struct SimulateEngineCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("A model to serve; may be repeated (default: demo).", valueName: "name"))
     var model: [String] = []
+
+    @Option(help: ArgumentHelp("Owner of the models, by which clients know vllm or llamacpp.", valueName: "name"))
+    var ownedBy = "simulator"
 
     @Option(help: ArgumentHelp("A key that requests below /v1 must show.", valueName: "key"))
     var apiKey: String?
@@ -57,8 +66,11 @@ struct SimulateEngineCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Requests computed at once; the others wait. 0: no bound.", valueName: "n"))
     var maxRunning = 0
 
-    @Option(help: ArgumentHelp("Requests that may wait; more are answered 503 (default: no bound).", valueName: "n"))
+    @Option(help: ArgumentHelp("Requests that may wait; the rest is refused (default: no bound).", valueName: "n"))
     var maxWaiting: Int?
+
+    @Option(help: ArgumentHelp("What the rest is answered: 429 or 503.", valueName: "status"))
+    var refusalStatus = 503
 
     @Option(help: ArgumentHelp("Cost of reading a prompt, for each of its tokens.", valueName: "duration"))
     var prefill = Latency(.zero)
@@ -85,6 +97,20 @@ struct SimulateEngineCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Tokens before a fault in the middle of an answer.", valueName: "n"))
     var faultAfter = 1
 
+    @Option(help: ArgumentHelp("How many faults happen in all (default: no bound).", valueName: "n"))
+    var faultCount: Int?
+
+    @Option(help: ArgumentHelp("How late the first byte of a slow answer is.", valueName: "duration"))
+    var slowness = Latency(.seconds(2))
+
+    @Option(
+        help: ArgumentHelp(
+            "What GET /health answers, whatever befalls requests: a status, or hang.", valueName: "status"))
+    var health = "200"
+
+    @Option(help: ArgumentHelp("What GET /v1/models answers.", valueName: "status"))
+    var modelsStatus = 200
+
     @Option(help: ArgumentHelp("How long connections without a request stay open.", valueName: "duration"))
     var keepAlive = Latency(.seconds(75))
 
@@ -99,10 +125,15 @@ struct SimulateEngineCommand: ParsableCommand {
         guard (1...EngineSettings.tokensLimit).contains(tokens) else {
             throw ValidationError("--tokens must be 1 to \(EngineSettings.tokensLimit).")
         }
+        guard [429, 503].contains(refusalStatus) else { throw ValidationError("--refusal-status must be 429 or 503.") }
+        guard health == "hang" || Int(health).map({ (200...599).contains($0) }) == true else {
+            throw ValidationError("--health must be 200 to 599, or hang.")
+        }
+        guard (200...599).contains(modelsStatus) else { throw ValidationError("--models-status must be 200 to 599.") }
         guard (400...599).contains(errorStatus) else { throw ValidationError("--error-status must be 400 to 599.") }
         for (name, value) in [
             ("--max-running", maxRunning), ("--max-waiting", maxWaiting ?? 0), ("--fault-after", faultAfter),
-            ("--retry-after", retryAfter ?? 0),
+            ("--retry-after", retryAfter ?? 0), ("--fault-count", faultCount ?? 0),
         ] where value < 0 {
             throw ValidationError("\(name) must not be negative.")
         }
@@ -143,6 +174,7 @@ struct SimulateEngineCommand: ParsableCommand {
     private var settings: EngineSettings {
         var settings = EngineSettings()
         if !model.isEmpty { settings.models = model }
+        settings.owner = ownedBy
         settings.apiKey = apiKey
         settings.firstToken = firstToken.duration
         settings.interval = interval.duration
@@ -150,6 +182,7 @@ struct SimulateEngineCommand: ParsableCommand {
         settings.tokens = tokens
         settings.capacity.maxRunning = maxRunning == 0 ? nil : maxRunning
         settings.capacity.maxWaiting = maxWaiting
+        settings.capacity.refusalStatus = refusalStatus
         settings.capacity.prefillPerToken = prefill.duration
         settings.capacity.decodePerRunning = decode.duration
         for fault in fault { settings.faults.rates[fault.fault] = fault.rate }
@@ -158,6 +191,11 @@ struct SimulateEngineCommand: ParsableCommand {
         settings.faults.status = errorStatus
         settings.faults.retryAfterSeconds = retryAfter
         settings.faults.after = faultAfter
+        settings.faults.count = faultCount
+        settings.faults.slowness = slowness.duration
+        settings.faults.healthHangs = health == "hang"
+        settings.faults.healthStatus = Int(health) ?? 200
+        settings.faults.modelsStatus = modelsStatus
         settings.keepAlive = keepAlive.duration
         settings.seed = seed
         return settings
@@ -202,4 +240,9 @@ struct FaultRate: ExpressibleByArgument {
         self.fault = fault
         self.rate = rate
     }
+}
+
+extension String {
+    /// With spaces behind it, up to a width.
+    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
 }

@@ -19,6 +19,7 @@ enum Terminal {
 
 /// Exit statuses, as sysexits.h has them.
 enum ExitStatus {
+    static let wrongRequest: Int32 = 65
     static let noInput: Int32 = 66
     static let unavailable: Int32 = 69
     static let configuration: Int32 = 78

@@ -32,6 +32,12 @@ struct FaultTests {
             Row(fault: .midreset, streams: false, status: 200, isWhole: false, failure: ECONNRESET),
             Row(fault: .midclose, streams: false, status: 200, isWhole: false),
             Row(fault: .badframe, streams: false, status: 200, isWhole: false),
+            Row(fault: .headclose, streams: false, status: 200, isWhole: false),
+            Row(fault: .cut, streams: false, status: 200, isWhole: true),
+            Row(fault: .html, streams: false, status: 200, isWhole: true),
+            Row(fault: .headclose, streams: true, status: 200, isWhole: false, events: 0),
+            Row(fault: .cut, streams: true, status: 200, isWhole: true, events: 4),
+            Row(fault: .html, streams: true, status: 200, isWhole: true, events: 0),
             Row(fault: .malformed, streams: false, status: 200, isWhole: true),
             Row(fault: .reset, streams: true, status: 0, isWhole: false, failure: ECONNRESET),
             Row(fault: .midclose, streams: true, status: 200, isWhole: false, events: 4),
@@ -62,6 +68,64 @@ struct FaultTests {
             try await connection.readAll()
             #expect(connection.failure == ECONNRESET)
             #expect(WireAnswer(connection.received).events.count == 4)
+        }
+    }
+
+    @Test("garbage is not HTTP")
+    func garbage() async throws {
+        try await withEngine { engine in
+            let connection = try Connection(engine)
+            connection.request("POST", "/v1/chat/completions", chatBody(), ["x-sim-fault: garbage"])
+            try await connection.readAll()
+            #expect(connection.failure == 0 && connection.received.starts(with: Array("SSH-2.0".utf8)))
+            #expect(try await becomes(engine) { $0.open == 0 && $0.connections == 0 })
+        }
+    }
+
+    @Test("a head without an answer is a head", arguments: [true, false])
+    func headhang(_ streams: Bool) async throws {
+        try await withEngine { engine in
+            let connection = try Connection(engine)
+            connection.request(
+                "POST", "/v1/chat/completions", chatBody("hi", "\"stream\":\(streams)"), ["x-sim-fault: headhang"])
+            #expect(try await connection.read(until: "\r\n\r\n") == true)
+            try await Task.sleep(for: .milliseconds(50))
+            #expect(String(decoding: connection.received, as: UTF8.self).hasSuffix("\r\n\r\n"))
+            connection.close()
+            #expect(try await becomes(engine) { $0.clientAborts == 1 && $0.open == 0 })
+        }
+    }
+
+    @Test("a web page has its type, and health fails apart from requests")
+    func otherAnswers() async throws {
+        try await withEngine { engine in
+            let page = try await engine.chat("hi", fields: ["x-sim-fault: html"])
+            #expect(page.fields["content-type"] == "text/html; charset=utf-8")
+            await engine.configure { $0.faults.healthStatus = 503 }
+            #expect(try await engine.ask("/health").status == 503)
+            #expect(try await engine.chat("hi").status == 200)
+            await engine.configure { $0.faults.healthHangs = true }
+            let probe = try Connection(engine)
+            probe.request("GET", "/health", "", [])
+            #expect(try await engine.chat("hi").status == 200)
+            #expect(probe.received.isEmpty)
+        }
+    }
+
+    @Test("a full engine refuses with the status that was set", arguments: [429, 503])
+    func refusal(_ status: Int) async throws {
+        let settings = swift {
+            $0.capacity.maxRunning = 1
+            $0.capacity.maxWaiting = 0
+            $0.capacity.refusalStatus = status
+            $0.firstToken = .seconds(30)
+        }
+        try await withEngine(settings) { engine in
+            let first = try Connection(engine)
+            first.request("POST", "/v1/chat/completions", chatBody(), [])
+            #expect(try await becomes(engine) { $0.running == 1 })
+            let refused = try await engine.chat("hi")
+            #expect(refused.status == status && refused.fields["retry-after"] == "1")
         }
     }
 

@@ -163,8 +163,10 @@ extension GatewayTests {
 
         // MARK: Back-pressure
 
-        @Test("an engine is not read while the client does not read", arguments: ["text/event-stream", "audio/mpeg"])
-        func backPressure(_ type: String) async throws {
+        @Test("an engine is not read while the client does not read", arguments: [
+                ("text/event-stream", "chat/completions"), ("audio/mpeg", "audio/speech"),
+            ])
+        func backPressure(_ type: String, _ operation: String) async throws {
             let (stalled, go) = (Signal(), Signal())
             let sent = SharedCount()
             try await withEngine(
@@ -177,7 +179,7 @@ extension GatewayTests {
                 }, provider: "includeUsage: never"
             ) { gateway, _ in
                 let client = try gateway.client(receiveBuffer: 65536)
-                try await client.send("POST", "/v1/chat/completions", body: Array(Streams.request.utf8))
+                try await client.send("POST", "/v1/\(operation)", body: Array(Streams.request.utf8))
                 #expect(try await client.head().status == 200)
                 try await stalled.happened()
                 #expect(sent.value < 24 << 20)

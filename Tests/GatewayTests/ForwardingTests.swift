@@ -47,10 +47,11 @@ extension GatewayTests {
 
         @Test("requests of one connection do not mix, whatever became of the one before")
         func sequence() async throws {
-            try await withEngine({ exchange in
+            let script: FakeUpstream.Script = { exchange in
                 if exchange.request.text.contains("fail") { return try exchange.answer(500) }
                 try exchange.answer()
-            }) { gateway, upstream in
+            }
+            try await withEngine(script, pool: once) { gateway, upstream in
                 let client = try gateway.client()
                 for body in [
                     #"{"model":"m","n":1}"#, #"{"model":"m","broken"#, #"{"model":"m","n":2}"#,

@@ -18,10 +18,12 @@ extension GatewayTests {
         }
 
         /// A gateway in front of another one's TLS listener.
-        private static func front(_ port: UInt16, _ identity: TestIdentity, _ httpProtocol: String) -> String {
+        private static func front(
+            _ port: UInt16, _ identity: TestIdentity, _ httpProtocol: String, pool: String = ""
+        ) -> String {
             """
             providers: [{name: p, protocol: \(httpProtocol), tls: {ca: \(identity.certificate)}}]
-            models: [{name: m, provider: p, endpoints: ["https://127.0.0.1:\(port)"]}]
+            models: [{name: m, provider: p, endpoints: ["https://127.0.0.1:\(port)"], \(pool)}]
             """
         }
 
@@ -72,7 +74,7 @@ extension GatewayTests {
             defer { for made in [identity, other] { made.remove() } }
             let models = "models: [{name: m, endpoints: [\"http://127.0.0.1:1\"]}]"
             let back = try await RunningGateway.start(models, preamble: TLSListeners.tlsPreamble(identity))
-            let lines = try await withGateway(TLSListeners.front(back.port, other, "auto")) { gateway in
+            let lines = try await withGateway(TLSListeners.front(back.port, other, "auto", pool: once)) { gateway in
                 let answer = try await gateway.post("/v1/embeddings", #"{"model":"m"}"#)
                 #expect(answer.status == 502)
                 #expect(!answer.text.contains("certificate"))
@@ -114,7 +116,7 @@ extension GatewayTests {
             let models = "models: [{name: m, endpoints: [\"\(upstream.url)\"]}]"
             let back = try await RunningGateway.start(models, preamble: TLSListeners.tlsPreamble(identity))
             try await back.apply(models, preamble: TLSListeners.tlsPreamble(other))
-            try await withGateway(TLSListeners.front(back.port, other, "auto"), upstreams: [upstream]) { gateway in
+            try await withGateway(TLSListeners.front(back.port, other, "auto", pool: once), upstreams: [upstream]) { gateway in
                 let answer = try await gateway.post("/v1/embeddings", #"{"model":"m"}"#)
                 #expect(answer.status == 200)
             }

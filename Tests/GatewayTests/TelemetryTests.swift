@@ -5,10 +5,11 @@ extension GatewayTests {
     @Suite struct Accounts {
         @Test("each exchange is counted once, under the labels of its way")
         func counts() async throws {
-            try await withEngine({ exchange in
+            let script: FakeUpstream.Script = { exchange in
                 if exchange.request.text.contains("fail") { return try exchange.answer(500) }
                 try exchange.answer()
-            }) { gateway, upstream in
+            }
+            try await withEngine(script, pool: once) { gateway, upstream in
                 let client = try gateway.client()
                 for _ in 1...3 { _ = try await client.post("/v1/embeddings", #"{"model":"m"}"#) }
                 _ = try await client.post("/v1/embeddings", #"{"model":"m","user":"fail"}"#)

@@ -58,7 +58,9 @@ extension GatewayTests {
 
         @Test("an engine's error has the shape of the API", arguments: rows)
         func shapes(_ row: Row) async throws {
-            try await withEngine({ try $0.answer(row.status, ["content-type: \(row.type)"], row.body) }) { gateway, _ in
+            try await withEngine(
+                { try $0.answer(row.status, ["content-type: \(row.type)"], row.body) }, pool: once
+            ) { gateway, _ in
                 let client = try gateway.client()
                 for body in [#"{"model":"m"}"#, Streams.request] {
                     let answer = try await client.post("/v1/chat/completions", body)

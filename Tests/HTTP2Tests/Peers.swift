@@ -35,12 +35,12 @@ final class TestServer: HTTP2ServerDelegate {
     }
 
     func requestHead(_ stream: HTTP2ServerStream) {
-        let head = stream.request
         events.append(
             .head(
-                stream.id, method: head.method, target: String(decoding: head.target, as: UTF8.self),
-                authority: String(decoding: head.authority, as: UTF8.self), framing: head.framing))
-        fields[stream.id] = head.fields
+                stream.id, method: stream.request.method,
+                target: String(decoding: stream.request.target, as: UTF8.self),
+                authority: String(decoding: stream.request.authority, as: UTF8.self), framing: stream.request.framing))
+        fields[stream.id] = stream.request.fields
         if holds { streams[stream.id] = stream }
         onHead?(stream)
     }

@@ -34,6 +34,18 @@ import Testing
         #expect(client.session.settingsAcknowledged && server.session.settingsAcknowledged)
     }
 
+    @Test("each request keeps its own request id, though HPACK's table has the first one alone")
+    func requestIDs() throws {
+        let (client, server) = (TestClient(), TestServer())
+        for text in ["first", "second", "third", "first"] {
+            var fields = HeaderFields()
+            fields.append(.xRequestID, value: Array(text.utf8).span)
+            let id = try #require(client.request(.get, fields: fields)).id
+            converse(client, server)
+            #expect(server.fields[id]?.text(of: .xRequestID) == text)
+        }
+    }
+
     @Test("bodies of all sizes arrive whole, both ways", arguments: [0, 1, 16_383, 16_384, 65_536, 1_000_000])
     func bodies(count: Int) throws {
         let (client, server) = (TestClient(), TestServer())
@@ -297,7 +309,7 @@ import Testing
         let (client, server) = (TestClient(), TestServer())
         server.answer = 3
         server.onHead = { stream in
-            #expect(stream.request.expectsContinue)
+            #expect(stream.request.expectsContinue == true)
             stream.respondContinue()
         }
         var fields = HeaderFields()

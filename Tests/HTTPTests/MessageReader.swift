@@ -6,6 +6,15 @@ func octets(_ text: String) -> [UInt8] {
     text.unicodeScalars.map { UInt8($0.value) }
 }
 
+/// A head that tests can pass on: heads themselves are not copied.
+final class Held<Head: ~Copyable> {
+    var head: Head
+
+    init(_ head: consuming Head) {
+        self.head = head
+    }
+}
+
 /// What became of the first request in a stretch of bytes.
 enum Verdict: Equatable, CustomStringConvertible {
     /// Refused with that error.
@@ -26,7 +35,7 @@ enum Verdict: Equatable, CustomStringConvertible {
 }
 
 /// Reads requests as a server does: the bytes come in pieces, unread ones are kept.
-struct RequestReader {
+struct RequestReader: ~Copyable {
     var limits = HTTP1Limits()
     private(set) var head = RequestHead()
 

@@ -15,7 +15,8 @@ struct ResponseHeadTests {
     }
 
     /// Reads a response whose head arrives in two pieces.
-    private static func read(_ text: String, to method: HTTP.Method = .post, cut: Int = 0) throws -> ResponseHead? {
+    private static func read(_ text: String, to method: HTTP.Method = .post, cut: Int = 0) throws -> Held<ResponseHead>?
+    {
         let bytes = octets(text)
         var scanner = HTTP1HeadScanner(for: .response)
         var head = ResponseHead()
@@ -24,7 +25,7 @@ struct ResponseHeadTests {
             guard let headEnd = try scanner.scan(piece, limits: HTTP1Limits()) else { continue }
             let text = bytes.span.extracting(scanner.leadingBytes..<headEnd)
             try parseResponseHead(text, requestMethod: method, limits: HTTP1Limits(), into: &head)
-            return head
+            return Held(head)
         }
         return nil
     }
@@ -81,10 +82,10 @@ struct ResponseHeadTests {
     func reads(_ row: Row) throws {
         let text = "\(row.line)\r\n\(row.fields)\r\n"
         for cut in 0...octets(text).count {
-            let head = try #require(try ResponseHeadTests.read(text, to: row.method, cut: cut))
-            #expect(head.status == row.status)
-            #expect(head.framing == row.framing)
-            #expect(head.keepsAlive == row.keepsAlive)
+            let read = try #require(try ResponseHeadTests.read(text, to: row.method, cut: cut))
+            #expect(read.head.status == row.status)
+            #expect(read.head.framing == row.framing)
+            #expect(read.head.keepsAlive == row.keepsAlive)
         }
     }
 
@@ -184,9 +185,9 @@ struct ResponseHeadTests {
 
     @Test("fields that Connection names go")
     func namedFields() throws {
-        let head = try #require(
+        let read = try #require(
             try ResponseHeadTests.read(
                 "HTTP/1.1 200 OK\r\nServer: x\r\nX-Hop: 1\r\nConnection: x-hop\r\nContent-Length: 0\r\n\r\n"))
-        #expect(lines(of: head.fields) == ["server: x", "connection: x-hop", "content-length: 0"])
+        #expect(lines(of: read.head.fields) == ["server: x", "connection: x-hop", "content-length: 0"])
     }
 }

@@ -9,19 +9,27 @@ final class FakeUpstream: Sendable {
     private let listener: Socket
     private let script: Script
     private let readsBodies: Bool
+    private let answersProbes: Bool
     private let state = Mutex(State())
 
     private struct State {
         var requests: [WireMessage] = []
         var connections: [Socket] = []
+        var connectionsUsed = 0
     }
 
-    /// - Parameter readsBodies: Whether a request's body is read before the script runs; else the script may read it.
-    init(port: UInt16 = 0, readsBodies: Bool = true, _ script: @escaping Script = { try $0.answer() }) throws {
+    /// - Parameters:
+    ///   - readsBodies: Whether a request's body is read before the script runs; else the script may read it.
+    ///   - answersProbes: Whether questions for health and models are answered well, and are not seen by the script.
+    init(
+        port: UInt16 = 0, readsBodies: Bool = true, answersProbes: Bool = true,
+        _ script: @escaping Script = { try $0.answer() }
+    ) throws {
         listener = try Socket.listen(port: port)
         self.port = listener.port
         self.script = script
         self.readsBodies = readsBodies
+        self.answersProbes = answersProbes
         let (listener, me) = (listener, self)
         startThread { while let socket = listener.accept() { me.serve(socket) } }
     }
@@ -29,8 +37,8 @@ final class FakeUpstream: Sendable {
     var url: String { "http://127.0.0.1:\(port)" }
     /// Everything that was forwarded so far.
     var requests: [WireMessage] { state.withLock { $0.requests } }
-    /// How many connections were made so far.
-    var connectionCount: Int { state.withLock { $0.connections.count } }
+    /// On how many connections that was.
+    var connectionCount: Int { state.withLock { $0.connectionsUsed } }
 
     /// Ends everything.
     func stop() {
@@ -42,9 +50,19 @@ final class FakeUpstream: Sendable {
         state.withLock { $0.connections.append(socket) }
         startThread {
             let reader = WireReader(socket)
+            var isUsed = false
             while let head = try? reader.head(), let body = self.readsBodies ? try? reader.body(of: head) : [] {
                 let request = WireMessage(head: head, body: body)
-                self.state.withLock { $0.requests.append(request) }
+                if self.answersProbes, request.isProbe {
+                    let status = request.target.hasSuffix("/health") ? 200 : 404
+                    do { try UpstreamExchange(request, reader).answer(status) } catch { break }
+                    continue
+                }
+                self.state.withLock {
+                    $0.requests.append(request)
+                    if !isUsed { $0.connectionsUsed += 1 }
+                }
+                isUsed = true
                 do { try self.script(UpstreamExchange(request, reader)) } catch { break }
             }
             socket.close()

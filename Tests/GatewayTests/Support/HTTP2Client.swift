@@ -52,14 +52,14 @@ final class HTTP2Client: @unchecked Sendable {
 
     /// Sends a request; returns the number of its stream.
     @discardableResult
-    func post(_ path: String, _ body: String) throws -> UInt32 {
+    func post(_ path: String, _ body: String, _ fields: [(String, String)] = []) throws -> UInt32 {
         let stream = nextStream
         nextStream += 2
         var block: [UInt8] = []
         for (name, value) in [
             (":method", "POST"), (":scheme", "http"), (":authority", "gateway"), (":path", path),
             ("content-type", "application/json"), ("content-length", "\(body.utf8.count)"),
-        ] {
+        ] + fields {
             block += [0, UInt8(name.utf8.count)] + Array(name.utf8) + [UInt8(value.utf8.count)] + Array(value.utf8)
         }
         try send(Frame.headers, 4, stream, block)

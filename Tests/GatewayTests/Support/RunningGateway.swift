@@ -130,18 +130,27 @@ func withGateway(
 }
 
 /// One model `m`, served by one engine.
+///
+/// - Parameters:
+///   - provider: Settings of the provider.
+///   - pool: Settings of the pool, such as `once`.
 @discardableResult
 func withEngine(
-    _ script: @escaping FakeUpstream.Script = { try $0.answer() }, provider: String = "", reactors: Int = 1,
+    _ script: @escaping FakeUpstream.Script = { try $0.answer() }, provider: String = "", pool: String = "",
+    reactors: Int = 1,
     _ body: (RunningGateway, FakeUpstream) async throws -> Void
 ) async throws -> [String] {
     let upstream = try FakeUpstream(script)
     let text = """
         providers: [{name: default, \(provider)}]
-        models: [{name: m, endpoints: ["\(upstream.url)"]}]
+        pools: [{name: m, endpoints: ["\(upstream.url)"], \(pool)}]
+        models: [{name: m, pool: m}]
         """
     return try await withGateway(text, upstreams: [upstream], reactors: reactors) { try await body($0, upstream) }
 }
+
+/// A setting of a pool for tests of how a single failure is shown: it is not tried again.
+let once = "retries: {attempts: 1}"
 
 /// All tests of the room, one after another: each has a gateway of its own, and few cores must do.
 @Suite(.serialized, .timeLimit(.minutes(1)))

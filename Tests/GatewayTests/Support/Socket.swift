@@ -139,6 +139,12 @@ final class Socket: Sendable {
         return poll(&entry, 1, millis) > 0
     }
 
+    /// Whether something came, or the connection ended, within that many milliseconds.
+    func isReadable(within millis: Int32) throws -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, millis) > 0
+    }
+
     /// What comes next; empty at the end.
     func read(atMost limit: Int = 65536) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: limit)

@@ -38,6 +38,8 @@ struct WireMessage: Sendable {
     subscript(name: String) -> String? { head[name] }
     /// Of a request: the method and the target.
     var method: String { String(head.startLine.split(separator: " ").first ?? "") }
+    /// Of a request: whether the gateway asks on its own account how the engine is.
+    var isProbe: Bool { method == "GET" && (target.hasSuffix("/health") || target.hasSuffix("/v1/models")) }
     var target: String { String(head.startLine.split(separator: " ").dropFirst().first ?? "") }
 }
 
