@@ -142,6 +142,7 @@ extension Exchange {
                     try inspectMultipart(
                         body.contents, boundary: boundary.span, into: &found, model: path.modelSource)
                     multipart = found
+                    facts = RequestFacts()
                     return
                 }
             }

@@ -23,7 +23,8 @@ extension Exchange {
     /// Counts an attempt that begins.
     func begin(_ place: Place, _ path: APIPath) {
         let now = worker.reactor.now
-        let isOtherPool = pool != poolOfRoute
+        let isOtherRoute = pool != poolOfRoute || modelIndex != modelOfRoute
+        relay.forgetRetryAfter()
         phase = .waiting
         self.place = place
         isGamble = place.isGamble
@@ -40,11 +41,11 @@ extension Exchange {
         // Requests in flight are counted by model and pool.
         if self.route == nil {
             route.requestEntered()
-        } else if isOtherPool {
+        } else if isOtherRoute {
             self.route?.requestLeft()
             route.requestEntered()
         }
-        poolOfRoute = pool
+        (poolOfRoute, modelOfRoute) = (pool, modelIndex)
         self.route = route
         route.attemptBegan()
     }
@@ -84,9 +85,12 @@ extension Exchange {
 
     /// The attempt failed before anything of its body went to the client.
     func attemptFailed(_ failure: UpstreamFailure) {
-        endAttempt(failure.attemptResult(afterHead: phase == .holding), failure.outcome)
+        // That the client has no more time says nothing of the endpoint.
+        let isOutOfTime = failure.isTimeout && deadline <= worker.reactor.now
+        endAttempt(
+            failure.attemptResult(afterHead: phase == .holding), isOutOfTime ? .cancelled : failure.outcome)
         lastError = APIError(failure)
-        if failure.isTimeout, deadline <= worker.reactor.now {
+        if isOutOfTime {
             flags.insert(.totalTimeout)
             return fail(.upstreamTimeout)
         }
@@ -120,7 +124,7 @@ extension Exchange {
         let retryAfter = relay.retryAfterNanos
         let verdict = judge(kind, status: answered, credentialsAreOurs: credentialsAreOurs)
         endAttempt(result(answered, kind, verdict.outcome), verdict.outcome, retryAfterNanos: retryAfter)
-        status = 0
+        status = isHeadSent ? heldHead.status : 0
         lastError = error
         relay.resetForRetry()
         switch kind {
@@ -163,7 +167,7 @@ extension Exchange {
     }
 
     /// Decides what follows a failed attempt, and does it.
-    private func goOn(after failure: AttemptFailure) {
+    func goOn(after failure: AttemptFailure) {
         guard let stream else { return }
         due.firstToken = .max
         due.hedge = .max
@@ -228,6 +232,7 @@ extension Exchange {
         route?.requestLeft()
         route = nil
         state = worker.state
+        (endpoint, pool, modelIndex, poolOfRoute) = (-1, -1, -1, -1)
         attemptsAtModel = attempts
         model.removeAll(keepingCapacity: true)
         do throws(APIError) {
@@ -276,6 +281,11 @@ extension Exchange {
         endpoint = hedge.place.slot
         route = hedge.route
         attemptedAt = hedge.startedAt
+        let firstToken = state.policies[pool].firstToken
+        if firstToken != .max {
+            due.firstToken = attemptedAt &+ firstToken
+            armTimer()
+        }
         phase = .waiting
         relay.resetForRetry()
         worker.poolMetrics(pool, state).hedges[stoodFirst ? .won : .lost].add(on: worker.shard)

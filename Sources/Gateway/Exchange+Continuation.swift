@@ -28,13 +28,19 @@ extension Exchange {
         guard policy.continuation != .never else { return false }
         let now = worker.reactor.now
         guard attempts - attemptsAtModel < policy.retries.attempts, deadline > now else { return false }
+        let (body, facts) = (body, facts)
+        let last = state.members[endpoint].traits.engine
+        if relay.scanner?.continuationVerdict(path.operation, body: body.contents, facts: facts, engine: last)
+            == .complete
+        {
+            return endComplete(path, stream)
+        }
         guard let place = worker.findPlaceForRest(pool, self) else { return continuationFailed() }
         let engine = state.members[place.slot].traits.engine
         if policy.continuation == .auto, !engine.supportsContinuation(of: path.operation) {
             giveBack(place)
             return continuationIsImpossible()
         }
-        let (body, facts) = (body, facts)
         switch relay.scanner?.continuationVerdict(
             path.operation, body: body.contents, facts: facts, engine: engine) ?? .not(.operation)
         {
@@ -115,6 +121,14 @@ extension Exchange {
             status = kind == .full ? 503 : kind == .server ? 500 : 400
             relay.beginKept(error: jsonObject(in: text.span))
             upstreamRefused()
+            return false
+        }
+        if phase == .holding, isOurs {
+            // The client knows the status and nothing else: another endpoint can still answer.
+            call.cancel()
+            endAttempt(.broken, .serverError)
+            lastError = .upstreamFailed(.truncated)
+            goOn(after: .broken)
             return false
         }
         sendHead()

@@ -32,6 +32,7 @@ extension Exchange {
     /// Sends the request to the best endpoint there is, or lets it wait for one.
     func seek() {
         if pool < 0, !nextTarget() { return giveUp() }
+        if deadline <= worker.reactor.now { return giveUp() }
         while true {
             switch worker.findPlace(pool, self, mayPass: attempts > 0) {
             case .place(let place): return send(to: place)
@@ -109,7 +110,7 @@ extension Exchange {
         let load = state.loads[pool]
         let stay = QueueStay()
         let request = QueuedRequest(
-            tenant: tenant, priority: priority, cost: 1 + body.bytes.count / 64 + (facts.maxTokens ?? 256),
+            tenant: tenant, priority: priority, cost: 1 + body.bytes.count / 64 + min(facts.maxTokens ?? 256, 1 << 30),
             bytes: body.bytes.count, deadline: min(limit, answerBy))
         switch load.enqueue(worker.waiter(self, stay), request, at: now) {
         case .queued:
@@ -145,7 +146,7 @@ extension Exchange {
     }
 
     /// A place has come free, and it is this request's turn.
-    func placeGranted(_ place: Place, stay: QueueStay, generation: Int, by load: PoolLoad) {
+    func placeGranted(_ place: Place, stay: QueueStay, by load: PoolLoad) {
         let now = worker.reactor.now
         guard phase == .queued, stay === self.stay, stream != nil else {
             // The client left in the meantime.
@@ -153,7 +154,8 @@ extension Exchange {
             return load.leave(at: now)
         }
         leaveQueue()
-        if generation != state.snapshot.generation {
+        // The place was chosen from the state that is in force, which may not be the one this exchange keeps to.
+        guard let place = place.moved(to: state) else {
             _ = place.record.release(place.claim, .cancelled, at: now)
             load.leave(at: now)
             return startOver()
@@ -164,9 +166,11 @@ extension Exchange {
     /// The queue gave the request up.
     func waitedInVain(_ reason: Limits.DropReason, retryAfterNanos: Int64, stay: QueueStay) {
         guard phase == .queued, stay === self.stay, stream != nil else { return }
+        leaveQueue()
+        // The pool is gone; those of the state in force may do.
+        if reason == .noEndpoints, state !== worker.state { return startOver() }
         worker.poolMetrics(pool, state).queueRejections[reason.metric].add(on: worker.shard)
         noteDrop(reason, retryAfterNanos)
-        leaveQueue()
         goOnAfterQueue()
     }
 

@@ -74,6 +74,12 @@ extension Exchange {
         return bytesBeginIgnoringCase(type, with: "application/json") ? .json : .other
     }
 
+    /// Whether a good head is that of an answer to this request.
+    func expects(_ head: borrowing ResponseHead) -> Bool {
+        guard let path else { return false }
+        return isExpected(kind(of: head), head, path)
+    }
+
     /// Whether an engine of the API answers like this: a page of HTML comes from something else.
     private func isExpected(_ kind: Relay.Kind, _ head: borrowing ResponseHead, _ path: APIPath) -> Bool {
         guard kind == .other else { return true }
@@ -217,7 +223,7 @@ extension Exchange {
         guard let stream else { return }
         if relay.kind == .events, !streamIsWhole { return breakRelay(.closed(afterHead: true)) }
         if phase == .holding {
-            if relay.kind == .json {
+            if relay.kind == .json, heldHead.framing != .none, !relay.kept.isEmpty || relay.expected != 0 {
                 guard looksLikeJSON(relay.kept.span) else { return answerIsGarbage() }
                 relay.usage = relay.keptUsage
                 heldHead.framing = .length(relay.kept.count)
@@ -261,7 +267,9 @@ extension Exchange {
             call.cancel()
             return attemptFailed(failure)
         }
-        endAttempt(failure.attemptResult(afterHead: true), .broken)
+        // That the client has no more time says nothing of the endpoint.
+        let isOutOfTime = failure.isTimeout && deadline <= worker.reactor.now
+        endAttempt(failure.attemptResult(afterHead: true), isOutOfTime ? .cancelled : .broken)
         if continuesElsewhere() { return }
         endBroken(failure.isTimeout ? .upstreamTimeout : .upstreamFailed(.truncated))
     }

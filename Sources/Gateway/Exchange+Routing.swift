@@ -66,6 +66,8 @@ extension Exchange {
     /// Goes to the next target of the plan. Returns whether there is one.
     func nextTarget() -> Bool {
         guard plan.advance(in: tiers, &worker.random), let target = plan.target else { return false }
+        // Another target of the same pool is another model there.
+        tried.removeAll(keepingCapacity: true)
         enter(pool: tiers[plan.tier].targets[target].pool)
         return true
     }
@@ -83,6 +85,7 @@ extension Exchange {
         guard !isHeadSent, let stream, modelIndex >= 0 else { return false }
         let models = state.snapshot.models.models
         guard case .model(let next) = trail.advance(for: cause, { models[$0].fallbacks }) else { return false }
+        dropHedge()
         worker.countFallback(of: modelIndex, cause, state)
         flags.insert(.fallbackUsed)
         fallback = cause

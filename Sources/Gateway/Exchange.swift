@@ -95,6 +95,7 @@ final class Exchange: RequestHandler, ResponseHandler, TimerHandler {
     var route: RouteMetrics?
     /// The pool whose requests in flight `route` counts this one among; -1 for none.
     var poolOfRoute = -1
+    var modelOfRoute = -1
 
     /// When the client must have all of its answer; `Int64.max`: no limit.
     var deadline = Int64.max

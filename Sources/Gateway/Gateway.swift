@@ -212,13 +212,16 @@ package actor Gateway {
     }
 
     private func publish(_ next: GatewayState) {
-        retireMetrics(from: state, to: next)
+        let old = state
+        retireMetrics(from: old, to: next)
         next.takeForce()
         state = next
         published.publish(next)
         generation = next.snapshot.generation
         metrics.configGeneration.set(generation)
         for host in hosts { host.submit { $0.update(next) } }
+        // Behind the update in every reactor's mailbox, so that who waited finds the new state.
+        for load in old.loads where !next.loads.contains(where: { $0 === load }) { load.close(at: monotonicNanos()) }
     }
 
     /// Takes the series of pools and endpoints that are gone out of the exposition.

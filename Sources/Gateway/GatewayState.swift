@@ -88,9 +88,12 @@ final class GatewayState: Sendable {
         let members = members
         membersOfPool = snapshot.pools.map { pool in pool.endpoints.map { members[$0] } }
         var seed = UInt64(truncatingIfNeeded: now)
+        // A model that was found may have the name of a configured pool.
+        var kept: [String: PoolLoad] = [:]
+        for load in previous?.loads ?? [] where kept[load.name] == nil { kept[load.name] = load }
         loads = snapshot.pools.enumerated().map { slot, pool in
             seed &+= 1
-            return previous?.loads.first { $0.name == pool.name }
+            return kept.removeValue(forKey: pool.name)
                 ?? PoolLoad(name: pool.name, policies[slot].queue, seed: seed)
         }
         budgets = snapshot.pools.enumerated().map { slot, pool in

@@ -141,6 +141,8 @@ final class GatewayWorker: RequestService, TimerHandler {
 
     /// Whose turn it is in a pool: the place among its endpoints, modulo their number.
     func takeTurn(inPool slot: Int) -> Int {
+        // An exchange may keep to a state with more pools than there are now.
+        while nextInPool.count <= slot { nextInPool.append(0) }
         let turn = nextInPool[slot]
         nextInPool[slot] = turn &+ 1
         return turn

@@ -26,7 +26,17 @@ final class Hedge: ResponseHandler {
         // An error of the second attempt helps nobody while the first may still answer.
         guard head.status < 300 else {
             call.cancel()
-            return exchange.hedgeFailed(.serverError, .serverError)
+            switch head.status {
+            case 429: return exchange.hedgeFailed(.rateLimited, .full)
+            case 503, 529: return exchange.hedgeFailed(.serverError, .full)
+            case 500...: return exchange.hedgeFailed(.serverError, .serverError)
+            case 400..<500: return exchange.hedgeFailed(.ok, .success)
+            default: return exchange.hedgeFailed(.protocolError, .garbage)
+            }
+        }
+        guard exchange.expects(head) else {
+            call.cancel()
+            return exchange.hedgeFailed(.protocolError, .garbage)
         }
         answer = (head.status, head.fields, head.framing)
     }

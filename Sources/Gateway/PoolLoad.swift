@@ -27,6 +27,13 @@ struct Place: Sendable {
     let claim: Claim
     /// Whether it was taken although nothing good is expected of the endpoint: for want of a better one.
     var isGamble = false
+
+    /// The same place with the slot it has in another state; `nil` if that does not know the endpoint.
+    func moved(to state: GatewayState) -> Place? {
+        if slot < state.members.count, state.members[slot].record === record { return self }
+        guard let slot = state.members.firstIndex(where: { $0.record === record }) else { return nil }
+        return Place(slot: slot, record: record, claim: claim, isGamble: isGamble)
+    }
 }
 
 /// What the reactors share of a pool: how many requests run, and who waits. Outlives reloads.
@@ -39,6 +46,9 @@ final class PoolLoad: Sendable {
     private let waiting = Atomic<Int>(0)
     private let guarded: Mutex<Guarded>
 
+    /// How many that cannot be helped may be passed by for one behind them.
+    private static let lookAhead = 8
+
     private struct Guarded: ~Copyable {
         var queue: AdmissionQueue<Waiter>
         var members: [EndpointMember] = []
@@ -47,6 +57,8 @@ final class PoolLoad: Sendable {
         var scratch = PickScratch()
         var random: SplitMix64
         var turn = 0
+        /// Whether the pool is gone.
+        var isClosed = false
     }
 
     init(name: String, _ policy: QueuePolicy, seed: UInt64) {
@@ -62,6 +74,7 @@ final class PoolLoad: Sendable {
             guarded.members = members
             guarded.policy = policy.pick
             guarded.generation = generation
+            guarded.isClosed = false
         }
     }
 
@@ -100,6 +113,7 @@ final class PoolLoad: Sendable {
     func enqueue(_ waiter: Waiter, _ request: QueuedRequest, at now: Int64) -> Admission {
         var dropped: [Dropped<Waiter>] = []
         let admission = guarded.withLock { guarded in
+            if guarded.isClosed { return Admission.rejected(.noEndpoints, retryAfterNanos: 1_000_000_000) }
             let admission = guarded.queue.enqueue(waiter, request, at: now, dropped: &dropped)
             if case .queued(let ticket) = admission { waiter.stay.ticket.withLock { $0 = ticket } }
             waiting.store(guarded.queue.count, ordering: .relaxed)
@@ -124,7 +138,8 @@ final class PoolLoad: Sendable {
         var dropped: [Dropped<Waiter>] = []
         var granted: [(Waiter, Place)] = []
         guarded.withLock { guarded in
-            while guarded.queue.count > 0, enter() {
+            var passedBy: [Waiting<Waiter>] = []
+            while passedBy.count < PoolLoad.lookAhead, guarded.queue.count > 0, enter() {
                 guard let next = guarded.queue.dequeue(at: now, dropped: &dropped) else {
                     running.wrappingSubtract(1, ordering: .relaxed)
                     break
@@ -133,16 +148,31 @@ final class PoolLoad: Sendable {
                     granted.append((next.payload, place))
                 } else {
                     running.wrappingSubtract(1, ordering: .relaxed)
-                    let ticket = guarded.queue.putBack(next, at: now)
-                    next.payload.stay.ticket.withLock { $0 = ticket }
-                    break
+                    passedBy.append(next)
+                    // What is too much for one that has not failed yet is too much for all.
+                    if next.payload.tried.isEmpty { break }
                 }
+            }
+            while let waiter = passedBy.popLast() {
+                let ticket = guarded.queue.putBack(waiter, at: now)
+                waiter.payload.stay.ticket.withLock { $0 = ticket }
             }
             waiting.store(guarded.queue.count, ordering: .relaxed)
         }
         for (waiter, place) in granted {
-            let (stay, generation) = (waiter.stay, waiter.generation)
-            waiter.exchange.submit { $0.placeGranted(place, stay: stay, generation: generation, by: self) }
+            let stay = waiter.stay
+            waiter.exchange.submit { $0.placeGranted(place, stay: stay, by: self) }
+        }
+        PoolLoad.tell(dropped)
+    }
+
+    /// Lets nobody wait any more: the pool is gone. To be called once every reactor knows, or will know first.
+    func close(at now: Int64) {
+        var dropped: [Dropped<Waiter>] = []
+        guarded.withLock { guarded in
+            guarded.isClosed = true
+            guarded.queue.removeAll(.noEndpoints, at: now, dropped: &dropped)
+            waiting.store(0, ordering: .relaxed)
         }
         PoolLoad.tell(dropped)
     }

@@ -45,7 +45,7 @@ struct ProbePlan: Sendable, Equatable {
             endpoint.address.usesTLS
             && (source.apiKey != nil || source.engine == .openai || source.engine == .anthropic)
         let interval = pool.probe.interval.nanoseconds
-        let rarely = interval.multipliedReportingOverflow(by: ProbePlan.publicFactor).partialValue
+        let rarely = interval * ProbePlan.publicFactor
         judges = pool.probe.path != .off
         isHealthAssumed = pool.probe.path == .auto
         switch pool.probe.path {
@@ -62,8 +62,7 @@ struct ProbePlan: Sendable, Equatable {
         learnsEngine = source.engine == .auto
         self.interval = isPublic && healthTarget == nil ? rarely : interval
         listInterval = isPublic ? rarely : 0
-        let timeout = pool.probe.timeout.nanoseconds
-        self.timeout = isPublic ? timeout.multipliedReportingOverflow(by: ProbePlan.publicFactor).partialValue : timeout
+        timeout = pool.probe.timeout.nanoseconds * (isPublic ? ProbePlan.publicFactor : 1)
     }
 
     /// Whether there is anything to find out.
@@ -71,7 +70,8 @@ struct ProbePlan: Sendable, Equatable {
 
     /// From one probe to the next while the endpoint does not serve.
     var urgentInterval: Int64 {
-        listInterval > 0 ? max(ProbePlan.retryInterval, interval / ProbePlan.publicFactor)
+        listInterval > 0
+            ? max(ProbePlan.retryInterval, interval / ProbePlan.publicFactor)
             : min(ProbePlan.retryInterval, interval)
     }
 

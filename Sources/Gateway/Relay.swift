@@ -62,15 +62,21 @@ struct Relay: ~Copyable {
         kept.removeAll(keeping: 4096)
         isCut = false
         isTokenNoted = false
-        if continued == nil { scanner = nil }
+        // What the client has seen of the answer is known to the scanner.
+        if !hasSent { scanner = nil }
+    }
+
+    /// What an earlier endpoint said about trying again does not hold for the next.
+    mutating func forgetRetryAfter() {
+        retryAfter.removeAll(keepingCapacity: true)
+        retryAfterMillis.removeAll(keepingCapacity: true)
     }
 
     /// Begins to gather an error response.
     mutating func begin(error head: borrowing ResponseHead) {
         kept.removeAll(keeping: 4096)
         isCut = false
-        retryAfter.removeAll(keepingCapacity: true)
-        retryAfterMillis.removeAll(keepingCapacity: true)
+        forgetRetryAfter()
         let fields = head.fields
         if let field = fields.first(.retryAfter) {
             retryAfter.append(copying: fields.bytes.span.extracting(field.valueRange))

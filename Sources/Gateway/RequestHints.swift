@@ -76,7 +76,7 @@ struct RequestHints {
         timeoutNanos = min(timeoutNanos ?? .max, nanos)
     }
 
-    /// A whole number with an optional sign, within ±1,000,000.
+    /// A whole number with an optional sign, brought into ±1000.
     private static func number(_ value: Span<UInt8>) -> Int32? {
         var offset = 0
         let isNegative = !value.isEmpty && value[0] == UInt8(ascii: "-")
@@ -84,7 +84,7 @@ struct RequestHints {
         guard let size = try? readDecimal(value, at: &offset, limit: 1_000_000), offset == value.count else {
             return nil
         }
-        return Int32(isNegative ? -size : size)
+        return Int32(isNegative ? -min(size, 1000) : min(size, 1000))
     }
 
     /// The classes of SGLang's gateway.

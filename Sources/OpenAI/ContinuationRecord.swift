@@ -20,20 +20,11 @@ internal struct ContinuationRecord: ~Copyable {
     internal private(set) var hasRole = false
     /// Why the stream cannot be continued, if that is known of what was sent.
     internal private(set) var obstacle: ContinuationObstacle?
-    private var template = EventTemplate()
 
     internal init(isKept: Bool) { self.isKept = isKept }
 
-    /// Takes the data of an event that is no error.
-    internal mutating func note(_ payload: Span<UInt8>) {
-        if let content = template.content(of: payload) {
-            take(payload.extracting(content))
-        } else {
-            learn(payload)
-        }
-    }
-
-    private mutating func take(_ content: Span<UInt8>) {
+    /// Takes the text of an event whose form is known.
+    internal mutating func take(_ content: Span<UInt8>) {
         guard content.count > 0 else { return }
         textEvents += 1
         text.append(content)
@@ -46,8 +37,8 @@ internal struct ContinuationRecord: ~Copyable {
         text.removeAll()
     }
 
-    /// Reads an event whose form is new, and remembers it: the next ones differ in the text alone.
-    private mutating func learn(_ payload: Span<UInt8>) {
+    /// Takes the data of an event that is no error.
+    internal mutating func note(_ payload: Span<UInt8>) {
         var chunk = CompletionChunk()
         do throws(JSONError) {
             try chunk.read(payload)
@@ -58,7 +49,6 @@ internal struct ContinuationRecord: ~Copyable {
         hasRole = hasRole || chunk.hasRole
         if identity.isEmpty, chunk.hasChoices { identity = StreamIdentity(chunk, payload) }
         for content in chunk.contents { take(payload.extracting(content)) }
-        if isKept, chunk.contents.count == 1 { template.learn(payload, content: chunk.contents[0]) }
     }
 }
 
@@ -92,42 +82,5 @@ internal struct StreamIdentity: Sendable {
         let start = bytes.count
         bytes.append(copying: payload.extracting(range))
         return start..<bytes.count
-    }
-}
-
-/// The form of the events of a stream: what stands before and behind their text.
-///
-/// Engines write all ordinary events of a stream from one form, so that two comparisons find the text.
-private struct EventTemplate {
-    /// What stands before the text, and then what stands behind it.
-    private var bytes: [UInt8] = []
-    private var prefixCount = 0
-
-    /// Where the text stands in `payload`; `nil` if that has another form.
-    func content(of payload: Span<UInt8>) -> Range<Int>? {
-        let form = bytes.span
-        let suffixCount = form.count &- prefixCount
-        guard prefixCount > 0, payload.count >= form.count else { return nil }
-        let content = prefixCount..<(payload.count &- suffixCount)
-        guard bytesEqual(payload.extracting(0..<prefixCount), form.extracting(0..<prefixCount)),
-            bytesEqual(
-                payload.extracting(content.upperBound..<payload.count), form.extracting(prefixCount..<form.count))
-        else { return nil }
-        // A quote that is not escaped ends the text: then something else follows it.
-        var index = content.lowerBound
-        while index < content.upperBound {
-            let byte = payload[index]
-            if byte == UInt8(ascii: "\"") { return nil }
-            index &+= byte == UInt8(ascii: "\\") ? 2 : 1
-        }
-        return index == content.upperBound ? content : nil
-    }
-
-    /// Takes the form of an event that was read.
-    mutating func learn(_ payload: Span<UInt8>, content: Range<Int>) {
-        bytes.removeAll(keepingCapacity: true)
-        bytes.append(copying: payload.extracting(0..<content.lowerBound))
-        prefixCount = bytes.count
-        bytes.append(copying: payload.extracting(content.upperBound..<payload.count))
     }
 }

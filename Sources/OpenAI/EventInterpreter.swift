@@ -29,6 +29,9 @@ internal struct EventInterpreter: ~Copyable {
     internal private(set) var hasUsageEvent = false
     private let dialect: EventDialect
     private var counts = UsageCounts()
+    private var form = EventForm()
+    /// Where the data of the event just read stands, if nothing of it but its text was of interest.
+    private var ordinaryData: Range<Int>?
 
     /// - Parameter keepsText: Whether `record` is kept up; only of streams of `.completions`.
     internal init(dialect: EventDialect, keepsText: Bool = false) {
@@ -44,14 +47,18 @@ internal struct EventInterpreter: ~Copyable {
 
     /// Reads the event that begins at `start`; `nil`, and nothing is noted, if its end is not there.
     internal mutating func read(_ bytes: Span<UInt8>, from start: Int) -> Event? {
+        if let match = form.match(bytes, from: start) { return take(match, bytes) }
         var fields = EventFields()
         var index = start
+        ordinaryData = nil
         while index < bytes.count {
             let first = bytes[index]
             if first == 0x0A || first == 0x0D {
                 let end = lineEnd(bytes, index)
                 let mayContinue = first == 0x0D && end == bytes.count && end == index + 1
-                return Event(end: end, mayContinue: mayContinue, verdict: evaluate(fields, bytes))
+                let verdict = evaluate(fields, bytes)
+                if let ordinaryData { form.learn(bytes, start..<end, data: ordinaryData) }
+                return Event(end: end, mayContinue: mayContinue, verdict: verdict)
             }
             let line = markLine(bytes, from: index)
             guard let end = line.end else { return nil }
@@ -59,6 +66,15 @@ internal struct EventInterpreter: ~Copyable {
             index = lineEnd(bytes, end)
         }
         return nil
+    }
+
+    /// Takes an event whose form is known.
+    private mutating func take(_ match: EventForm.Match, _ bytes: Span<UInt8>) -> Event {
+        summary.events += 1
+        summary.contentEvents += 1
+        if record.isKept { record.take(bytes.extracting(match.content)) }
+        let verdict = form.nullUsage(before: match.end).map { Verdict.nullUsage($0) } ?? .keep
+        return Event(end: match.end, mayContinue: false, verdict: verdict)
     }
 
     /// Index behind the line end at `index`.
@@ -92,6 +108,7 @@ internal struct EventInterpreter: ~Copyable {
             if name.count == 0, !fields.marks.asksForReading {
                 summary.contentEvents += 1
                 if record.isKept { record.note(payload) }
+                if !fields.hasSeveralDataLines { ordinaryData = data }
                 return fields.marks.nullUsage ? nullUsage(bytes, data) : .keep
             }
             let verdict = readCompletion(payload, name: name)

@@ -168,7 +168,9 @@ extension ModelList {
                 } else if isKey(member, "id", in: object) {
                     name = jsonText(member.value, in: object)
                     hasID = true
-                } else if !hasID, isKey(member, "model", in: object) || (name == nil && isKey(member, "name", in: object)) {
+                } else if !hasID,
+                    isKey(member, "model", in: object) || (name == nil && isKey(member, "name", in: object))
+                {
                     name = jsonText(member.value, in: object)
                 }
             }

@@ -58,6 +58,9 @@ final class HTTP1ClientConnection: ByteStreamDelegate {
     /// Whether the kernel has all of the request.
     var isRequestSent: Bool { stream.unsent == 0 }
 
+    /// The call under way is another's from now on.
+    func report(to handler: any ResponseHandler) { self.handler = handler }
+
     /// The caller gives up: HTTP/1.1 knows no other way than to close.
     func cancel() {
         call = nil

@@ -97,8 +97,11 @@ package final class UpstreamCall {
     /// A call that is not under way.
     package init() {}
 
-    /// Sends answers to `handler`, which must outlive the call or cancel it.
-    package func report(to handler: any ResponseHandler) { self.handler = handler }
+    /// Sends answers to `handler`, which must outlive the call or cancel it; also those of a call under way.
+    package func report(to handler: any ResponseHandler) {
+        self.handler = handler
+        if case .http1(let connection) = carrier { connection.report(to: handler) }
+    }
 
     /// Whether the call is under way.
     package var isActive: Bool {

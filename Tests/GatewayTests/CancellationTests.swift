@@ -163,7 +163,9 @@ extension GatewayTests {
 
         // MARK: Back-pressure
 
-        @Test("an engine is not read while the client does not read", arguments: [
+        @Test(
+            "an engine is not read while the client does not read",
+            arguments: [
                 ("text/event-stream", "chat/completions"), ("audio/mpeg", "audio/speech"),
             ])
         func backPressure(_ type: String, _ operation: String) async throws {

@@ -38,7 +38,9 @@ extension GatewayTests {
                 let start = progress(exchange.request.text)
                 let end = min(start + tokens, Narrator.text.count)
                 try exchange.begin()
-                if isChat { try exchange.event(event(engine, #"{"index":0,"delta":{"role":"assistant","content":""}}"#)) }
+                if isChat {
+                    try exchange.event(event(engine, #"{"index":0,"delta":{"role":"assistant","content":""}}"#))
+                }
                 for token in Narrator.text[start..<end] { try exchange.event(event(engine, content(token))) }
                 guard end == Narrator.text.count else { return try die(exchange) }
                 let last = isChat ? #""delta":{}"# : #""text":"""#
@@ -61,7 +63,8 @@ extension GatewayTests {
                     try exchange.waitForClose()
                 case .halfEvent: try exchange.chunk(#"data: {"id":"x","choices":[{"index":0,"delta":{"cont"#)
                 case .errorEvent:
-                    try exchange.event(#"{"error":{"message":"EngineCore died","type":"InternalServerError","code":500}}"#)
+                    try exchange.event(
+                        #"{"error":{"message":"EngineCore died","type":"InternalServerError","code":500}}"#)
                     return try exchange.end()
                 case .hang: try exchange.waitForClose()
                 }
@@ -154,7 +157,8 @@ extension GatewayTests {
                 let answer = try await gateway.post("/v1/completions", body)
                 Continuations.expectUnbroken(answer, key: "text")
                 let prompts = engines.flatMap(\.requests).map(\.text)
-                #expect(prompts.contains { $0.contains(#""prompt":"Tell: Once upon a","max_tokens":47"#) }, "\(prompts)")
+                #expect(
+                    prompts.contains { $0.contains(#""prompt":"Tell: Once upon a","max_tokens":47"#) }, "\(prompts)")
                 #expect(prompts.contains { $0.contains(#"there\" w\u00e4s","max_tokens":44"#) }, "\(prompts)")
                 try await gateway.expectSettled()
             }
@@ -194,11 +198,13 @@ extension GatewayTests {
                 }
                 try narrator.tell(exchange, 1)
             }
-            try await withPool([script, script, script], provider: "engine: vllm") { gateway, engines in
+            let lines = try await withPool([script, script, script], provider: "engine: vllm") { gateway, engines in
                 Continuations.expectUnbroken(try await gateway.post("/v1/chat/completions", Continuations.chat))
                 #expect(engines.map(\.requestCount) == [1, 1, 1])
                 try await gateway.expectSettled()
             }
+            let line = try #require(lines.exchanges.first)
+            #expect(line.contains(#""status":200"#) && line.contains(#""attempts":3"#), "\(line)")
         }
 
         @Test("when no endpoint is left, the client sees that the text is not whole")

@@ -48,7 +48,7 @@ extension GatewayTests {
                     let answer = try await gateway.post("/v1/chat/completions", body)
                     #expect(answer.status == 200)
                 }
-                #expect(engines[0].requestCount == 2)
+                #expect(engines[0].requestCount == 4)
                 try await gateway.expectSettled()
             }
         }

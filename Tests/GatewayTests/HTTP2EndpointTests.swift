@@ -17,7 +17,7 @@ extension GatewayTests {
         }
 
         private static func front(_ port: UInt16) -> String {
-            "models: [{name: m, endpoints: [{url: \"http://127.0.0.1:\(port)\", protocol: http2}]}]"
+            "models: [{name: m, endpoints: [{url: \"http://127.0.0.1:\(port)\", protocol: http2}], health: {path: off}}]"
         }
 
         @Test("requests at the same time share one connection, in both directions")

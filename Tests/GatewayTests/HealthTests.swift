@@ -144,7 +144,7 @@ extension GatewayTests {
         @Test("an engine that comes up after the gateway is found, and one that comes back")
         func comesUp() async throws {
             let port = try Engines.closedPort()
-            let pool = "slowStart: off, ejection: {duration: 50ms, maxDuration: 50ms}, retries: {attempts: 2}"
+            let pool = "slowStart: off, ejection: {duration: 100ms, maxDuration: 1s}, retries: {attempts: 2}"
             try await withPool([], pool: pool, others: ["http://127.0.0.1:\(port)"]) { gateway, _ in
                 for round in 1...2 {
                     for _ in 1...4 {

@@ -76,7 +76,8 @@ extension GatewayTests {
 
         @Test("nothing is hedged that begins in time")
         func fast() async throws {
-            try await withPool([{ try Engines.answer($0) }, { try Engines.answer($0) }], pool: "hedging: {after: 10s}") {
+            try await withPool([{ try Engines.answer($0) }, { try Engines.answer($0) }], pool: "hedging: {after: 10s}")
+            {
                 gateway, engines in
                 for isStream in [true, false] {
                     expectStatus(200, from: try await gateway.post("/v1/chat/completions", Hedging.body(isStream)))
@@ -105,6 +106,8 @@ extension GatewayTests {
                 #expect(answer.status == 200 && answer.text.contains("hi"))
                 let scrape = try await gateway.metrics()
                 #expect(scrape.attempts == 2 && scrape.attempts("ok") >= 1)
+                #expect(scrape.attempts("server_error") == (status == 500 ? 1 : 0))
+                #expect(scrape.attempts("rate_limited") == (status == 429 ? 1 : 0))
                 #expect(scrape.sum("penstock_hedges_total", #"result="lost""#) == 1)
                 #expect(scrape.sum("penstock_requests_total", #"code="200""#) == 1)
                 try await gateway.expectSettled()

@@ -29,8 +29,11 @@ extension GatewayTests {
         /// Sends requests on one connection and returns when the gateway has read them all.
         private static func post(_ client: HTTP2Client, _ requests: [(String, [(String, String)])]) async throws {
             for (name, fields) in requests { try client.post("/v1/embeddings", body(name), fields) }
-            let marker = try client.post("/nowhere", "{}")
-            while try await client.frame().stream != marker {}
+            let marker = try client.post("/v1/embeddings", "{")
+            while true {
+                let frame = try await client.frame()
+                if frame.stream == marker, frame.endsStream { break }
+            }
         }
 
         @Test("those that wait go by priority, and within one in order; a request may only make itself less urgent")
@@ -77,7 +80,7 @@ extension GatewayTests {
                     #expect(engines.map(\.requestCount).reduce(0, +) == served)
                 }
                 for _ in 1...4 { gate.go.raise() }
-                #expect(try await client.answers(12).allSatisfy { $0.status == 200 })
+                #expect(try await client.answers(12).map(\.status) == Array(repeating: 200, count: 12))
                 try await gateway.expectSettled()
             }
         }
@@ -98,7 +101,7 @@ extension GatewayTests {
                 }
                 #expect(engines.map(\.requestCount) == [1, 4])
                 for gate in gates { gate.go.raise() }
-                #expect(try await client.answers(5).allSatisfy { $0.status == 200 })
+                #expect(try await client.answers(5).map(\.status) == Array(repeating: 200, count: 5))
                 try await gateway.expectSettled()
             }
         }
@@ -126,7 +129,7 @@ extension GatewayTests {
                 let scrape = try await gateway.metrics()
                 #expect(scrape.sum("penstock_queue_rejections_total") == 1)
                 for _ in 1...3 { gate.go.raise() }
-                #expect(try await client.answers(3).allSatisfy { $0.status == 200 })
+                #expect(try await client.answers(3).map(\.status) == Array(repeating: 200, count: 3))
                 #expect(engine.requestCount == 3)
                 try await gateway.expectSettled()
             }
@@ -142,19 +145,20 @@ extension GatewayTests {
             let text = Queues.plan([engine], "concurrency: {perEndpoint: 1}, queue: {maxRequests: 4}")
             try await withGateway(text, upstreams: [engine]) { gateway in
                 let client = try HTTP2Client(port: gateway.port)
+                let batches = try HTTP2Client(port: gateway.port)
                 let batch = [("x-penstock-priority", "-1")]
                 try await Queues.post(client, [("first", [])])
                 try await gate.reached.happened()
-                try await Queues.post(client, [("batch-1", batch), ("batch-2", batch)])
+                try await Queues.post(batches, [("batch-1", batch), ("batch-2", batch)])
                 // Half of the queue is all that negative priorities get.
                 let fields = ["content-type: application/json", "x-penstock-priority: -1"]
                 let third = try await gateway.post("/v1/embeddings", Queues.body("batch-3"), fields)
                 Queues.expectRejected(third, "rejected-saturated")
                 try await Queues.post(client, (1...3).map { ("alert-\($0)", []) })
                 for _ in 1...5 { gate.go.raise() }
-                let answers = try await client.answers(6)
-                #expect(answers.filter { $0.status == 200 }.count == 5)
-                #expect(answers.filter { $0.text.contains("server_is_overloaded") }.count == 1)
+                #expect(try await client.answers(4).map(\.status) == [200, 200, 200, 200])
+                let answers = try await batches.answers(2)
+                #expect(answers[0].text.contains("server_is_overloaded") && answers[1].status == 200)
                 let order = ["first", "alert-1", "alert-2", "alert-3", "batch-1"]
                 #expect(engine.requests.map(\.text) == order.map { Queues.body($0) })
                 try await gateway.expectSettled()
@@ -175,7 +179,7 @@ extension GatewayTests {
                 try await Queues.post(client, abuser)
                 try await Queues.post(client, other)
                 for _ in 1...24 { gate.go.raise() }
-                #expect(try await client.answers(24).allSatisfy { $0.status == 200 })
+                #expect(try await client.answers(24).map(\.status) == Array(repeating: 200, count: 24))
                 let order = engine.requests.map(\.text)
                 let last = try #require(order.firstIndex(of: Queues.body("b3")))
                 #expect(last <= 8, "\(order)")
@@ -195,7 +199,7 @@ extension GatewayTests {
                 let answer = try await gateway.post("/v1/embeddings", Queues.body("2"))
                 Queues.expectRejected(answer, "rejected-ttl-expired")
                 gate.go.raise()
-                #expect(try await client.answers(1).first?.status == 200)
+                #expect(try await client.answers(1).map(\.status) == [200])
                 #expect(engine.requestCount == 1)
                 let scrape = try await gateway.metrics()
                 #expect(scrape.sum("penstock_queue_rejections_total") == 1)
@@ -218,7 +222,7 @@ extension GatewayTests {
                 expectStatus(200, from: try await gateway.post("/v1/embeddings", Queues.body("2")))
                 #expect(spare.requestCount == 1)
                 gate.go.raise()
-                #expect(try await client.answers(1).first?.status == 200)
+                #expect(try await client.answers(1).map(\.status) == [200])
                 try await gateway.expectSettled()
             }
         }
@@ -261,10 +265,9 @@ extension GatewayTests {
                 try await gate.reached.happened()
                 let fields = ["content-type: application/json", "x-penstock-timeout: 0.05"]
                 let answer = try await gateway.post("/v1/embeddings", Queues.body("2"), fields)
-                #expect(answer.status == 504)
-                #expect(answer.text.contains(#""code":"upstream_timeout""#))
+                Queues.expectRejected(answer, "rejected-ttl-expired")
                 gate.go.raise()
-                #expect(try await client.answers(1).first?.status == 200)
+                #expect(try await client.answers(1).map(\.status) == [200])
                 #expect(engine.requestCount == 1)
                 try await gateway.expectSettled()
             }
@@ -302,7 +305,7 @@ extension GatewayTests {
                 #expect(answers.map(\.status) == [200, 200])
                 #expect(other.requestCount == 2)
                 gate.go.raise()
-                #expect(try await client.answers(1).first?.status == 200)
+                #expect(try await client.answers(1).map(\.status) == [200])
                 try await gateway.expectSettled()
             }
         }

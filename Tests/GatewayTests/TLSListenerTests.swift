@@ -23,7 +23,7 @@ extension GatewayTests {
         ) -> String {
             """
             providers: [{name: p, protocol: \(httpProtocol), tls: {ca: \(identity.certificate)}}]
-            models: [{name: m, provider: p, endpoints: ["https://127.0.0.1:\(port)"], \(pool)}]
+            models: [{name: m, provider: p, endpoints: ["https://127.0.0.1:\(port)"], health: {path: off}, \(pool)}]
             """
         }
 
@@ -116,7 +116,8 @@ extension GatewayTests {
             let models = "models: [{name: m, endpoints: [\"\(upstream.url)\"]}]"
             let back = try await RunningGateway.start(models, preamble: TLSListeners.tlsPreamble(identity))
             try await back.apply(models, preamble: TLSListeners.tlsPreamble(other))
-            try await withGateway(TLSListeners.front(back.port, other, "auto", pool: once), upstreams: [upstream]) { gateway in
+            try await withGateway(TLSListeners.front(back.port, other, "auto", pool: once), upstreams: [upstream]) {
+                gateway in
                 let answer = try await gateway.post("/v1/embeddings", #"{"model":"m"}"#)
                 #expect(answer.status == 200)
             }

@@ -188,6 +188,20 @@ struct EventStreamTests {
         #expect(queue.count == 0)
     }
 
+    @Test("an error is held back on request, though the text is not kept", arguments: [1, 7, 1000])
+    func heldError(_ step: Int) throws {
+        var scanner = EventStreamScanner(dialect: .completions, holdsErrors: true)
+        var queue = ByteQueue()
+        let bytes = octets(chunk("x") + "data: {\"error\":{\"message\":\"no\",\"code\":500}}\n\n")
+        for start in stride(from: 0, to: bytes.count, by: step) {
+            try scanner.receive(bytes.span.extracting(start..<min(start + step, bytes.count)), into: &queue)
+        }
+        #expect(text(queue.span) == chunk("x"))
+        #expect(scanner.hasHeldError == true)
+        try scanner.release(into: &queue)
+        #expect([UInt8](copying: queue.span) == bytes)
+    }
+
     @Test("with stripping, what stands before the last end of an event goes at once, without a copy if it is all")
     func heldBack() throws {
         var scanner = EventStreamScanner(dialect: .completions, stripsUsage: true)

@@ -36,7 +36,8 @@ import Topology
         ])
     func match(_ row: Row) {
         let match = ModelTableTests.table.match(row.name.utf8.span)
-        #expect(match.map { "\(ModelTableTests.table.models[$0.model].routes[0].tiers[0].targets[0].pool)" } == row.model)
+        #expect(
+            match.map { "\(ModelTableTests.table.models[$0.model].routes[0].tiers[0].targets[0].pool)" } == row.model)
         #expect(match?.resolved.map { String(decoding: $0, as: UTF8.self) } == row.resolved)
     }
 

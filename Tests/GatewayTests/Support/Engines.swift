@@ -2,9 +2,9 @@ import Testing
 
 /// Engines in pools, and what they say.
 enum Engines {
-    /// A pool whose endpoints take turns and are never ejected, so that the attempts can be counted.
+    /// A pool whose endpoints take turns and are never ejected, so that attempts can be counted.
     static let turns = """
-        balancing: roundRobin, slowStart: off, ejection: {consecutiveErrors: 1000, connectFailures: 1000, errorRatio: \
+        health: {path: off, confirmModel: false}, balancing: roundRobin, slowStart: off, ejection: {consecutiveErrors: 1000, connectFailures: 1000, errorRatio: \
         100%, minimumRequests: 100000}
         """
 
