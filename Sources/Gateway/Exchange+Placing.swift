@@ -32,6 +32,8 @@ extension Exchange {
     /// Sends the request to the best endpoint there is, or lets it wait for one.
     func seek() {
         if pool < 0, !nextTarget() { return giveUp() }
+        // What was busy before an attempt need not be so after it.
+        outlook.busy = nil
         if deadline <= worker.reactor.now { return giveUp() }
         while true {
             switch worker.findPlace(pool, self, mayPass: attempts > 0) {

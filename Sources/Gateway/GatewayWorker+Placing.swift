@@ -34,14 +34,19 @@ extension GatewayWorker {
         let result = pick(
             exchange.state.policies[pool].pick, session: exchange.hints.session, turn: takeTurn(inPool: pool),
             random: &random, scratch: &scratch)
+        guard case .endpoint(let position) = result else {
+            load.leave(at: now)
+            return Finding(without: result, members, scratch, at: now)
+        }
         // Those that wait go first; what is free goes to the first of them in a moment.
-        if case .endpoint(let position) = result, mayPass || !load.hasWaiting,
-            let place = scratch.claim(position, members, at: now)
-        {
-            return .place(place)
+        if mayPass || !load.hasWaiting {
+            if let place = scratch.claim(position, members, at: now) { return .place(place) }
+            load.leave(at: now)
+            // Others were faster: to the last place, or to the one request that tries an ejected endpoint.
+            return Finding(without: .saturated, members, scratch, at: now)
         }
         load.leave(at: now)
-        return Finding(without: result, members, scratch, at: now)
+        return .busy
     }
 
     /// Takes a place at a sound endpoint that the request has not tried, whatever the limits: the client has part of

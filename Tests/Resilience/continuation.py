@@ -174,6 +174,7 @@ async def llama(trial):
         whole += answer.problem() is None
         same += answer.text == text
         if answer.text != text:
+            trial.claim(not (fault := seam_fault(answer.text, text)), f"round {number}", fault)
             trial.note(f"round {number}: {common(answer.text, text)} of {len(text)} characters the same")
         if answer.usage and usage:
             rates.append((answer.usage["completion_tokens"], usage["completion_tokens"]))
@@ -184,6 +185,17 @@ async def llama(trial):
 
 def common(one, other):
     return next((place for place, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
+
+
+def seam_fault(one, other, span=100):
+    """Whether two texts that part do so because characters are lost or doubled: how many; `None` if they are not."""
+    place = common(one, other)
+    for shift in range(1, 40):
+        if one[place:place + span] == other[place + shift:place + shift + span]:
+            return f"{shift} characters lost at {place}"
+        if one[place + shift:place + shift + span] == other[place:place + span]:
+            return f"{shift} characters doubled at {place}"
+    return None
 
 
 async def serving(trial, servers):

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import os
 import signal
 import time
 import urllib.error
 import urllib.request
 
 from client import read_head
-from processes import Process, fetch, free_port, monotonic_ms  # noqa: F401 - re-exported
+from processes import Process, fetch, free_port
 from waiting import wait_until
 
 
@@ -201,10 +200,11 @@ class Exchange:
         self.json(status, {"error": {"message": message, "type": kind, "param": None, "code": code}}, headers)
 
     def whole(self, text):
+        tokens = len(text.split())
         self.json(200, {
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": self.model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 5, "completion_tokens": len(text.split()), "total_tokens": 5 + len(text.split())},
+            "usage": {"prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": 5 + tokens},
         })
 
     def begin_events(self):

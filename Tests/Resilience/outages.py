@@ -24,7 +24,7 @@ async def one_of_eight(trial):
                   "timeouts": {"firstToken": "3s"}})
     rate = 0.8 * 8 * running / (first + tokens * interval)
     kills = trial.count(10, 3)
-    began, events, pause = time.monotonic(), [], 6
+    events, pause = [], 6
 
     async def one(number):
         return await client.chat(PROMPTS[number % 8], stream=number % 2 == 0, timeout=30)

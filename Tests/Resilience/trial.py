@@ -142,17 +142,16 @@ class Trial:
         self.claim(not left, "gauges are not 0 at the end", str(left))
 
     async def finish(self):
-        """Checks what is left behind, then ends everything."""
-        try:
-            for client in self.clients:
-                client.close()
-            for gateway in self.gateways:
-                if self.claim(gateway.alive(), "the gateway died", gateway.log()[-600:]):
-                    await self.leaves_no_trace(gateway)
-        finally:
-            self.stop()
+        """Checks what is left behind."""
+        for client in self.clients:
+            client.close()
+        for gateway in self.gateways:
+            if self.claim(gateway.alive(), "the gateway died",
+                          f"{gateway.child.poll()}: {gateway.log()[-600:]}"):
+                await self.leaves_no_trace(gateway)
 
     def stop(self):
+        """Ends everything; twice does no harm."""
         for gateway in self.gateways:
             if self.options.verbose:
                 print(gateway.log()[-4000:])
