@@ -6,6 +6,7 @@ extension AdmissionOrder {
         let flow = turn(in: band)
         let slot = flows[flow].queue.first
         flows[flow].deficit -= entries[slot].request.cost
+        if flows[flow].isNew && flows[flow].deficit <= 0 { moveToRing(flow) }
         drain.count(1)
         return slot
     }
@@ -50,53 +51,104 @@ extension AdmissionOrder {
         noneDueBefore = min(noneDueBefore, arrived + policy.promotionNanos)
     }
 
-    /// The flow to serve: deficit round robin (Shreedhar and Varghese 1995) over the tenants of a band.
+    /// The flow to serve: deficit round robin (Shreedhar and Varghese 1995) over the tenants of a band, newcomers
+    /// first (RFC 8290, 4.2).
     ///
-    /// On its visit a flow may take a quantum more: the mean cost of what waits in the band, so that a visit is about
-    /// one request. It keeps the turn while that lasts, and takes the rest to its next visit.
+    /// A newcomer has a quantum, the mean cost of what waits in the band: about one request. Its last request may
+    /// cost more than is left: then it owes the rest to the ring, at whose end it stands afterwards. So who uses less
+    /// than its share need not wait for those who use more.
     private mutating func turn(in band: Int) -> Int {
-        if bands[band].flows == 1 { return onlyTurn(in: band) }
+        if bands[band].flows + bands[band].marks == 1 { return onlyTurn(in: band) }
+        if !bands[band].newcomers.isEmpty && (bands[band].newTurns == 0 || !isRingDue(in: band)) {
+            return newTurn(in: band)
+        }
+        bands[band].newTurns = 0
+        if bands[band].flows > bands[band].newFlows { return ringTurn(in: band) }
+        let quantum = quantum(of: band)
+        for _ in 0..<bands[band].marks { pass(bands[band].ring.first, quantum) }
+        return newTurn(in: band)
+    }
+
+    /// Without anyone to share with there is nothing to save up or to owe.
+    private mutating func onlyTurn(in band: Int) -> Int {
+        let isNew = !bands[band].newcomers.isEmpty
+        let flow = isNew ? bands[band].newcomers.first : bands[band].ring.first
+        flows[flow].deficit = entries[flows[flow].queue.first].request.cost
+        bands[band].isVisiting = !isNew
+        bands[band].newTurns = 0
+        return flow
+    }
+
+    private mutating func newTurn(in band: Int) -> Int {
+        if bands[band].newTurns == 0 {
+            let inRing = bands[band].flows - bands[band].newFlows
+            bands[band].newTurnsAtMost = max(8, bands[band].flows / max(1, inRing))
+        }
+        bands[band].newTurns += 1
+        return bands[band].newcomers.first
+    }
+
+    /// Whether newcomers have had as many turns in a row as they may: 8, or as many as there are flows for each that
+    /// waited in the ring, if that is more. Else tenants never seen before, one after the other, would starve it.
+    private func isRingDue(in band: Int) -> Bool { bands[band].newTurns >= bands[band].newTurnsAtMost }
+
+    /// On its visit a flow of the ring may take a quantum more. It keeps the turn while that lasts, and takes the rest
+    /// to its next visit.
+    private mutating func ringTurn(in band: Int) -> Int {
         let quantum = quantum(of: band)
         var visits = 0
         while true {
             let flow = bands[band].ring.first
-            if !bands[band].isVisiting {
-                flows[flow].deficit += quantum
-                bands[band].isVisiting = true
+            if flows[flow].requests == 0 {
+                pass(flow, quantum)
+            } else {
+                if !bands[band].isVisiting {
+                    flows[flow].deficit += quantum
+                    bands[band].isVisiting = true
+                }
+                if flows[flow].deficit >= entries[flows[flow].queue.first].request.cost { return flow }
+                bands[band].ring.rotate(&ringLinks)
+                bands[band].isVisiting = false
             }
-            if flows[flow].deficit >= entries[flows[flow].queue.first].request.cost { return flow }
-            bands[band].ring.rotate(&ringLinks)
-            bands[band].isVisiting = false
             visits += 1
-            if visits == bands[band].flows {
+            if visits >= bands[band].flows - bands[band].newFlows + bands[band].marks {
                 skipRounds(in: band, quantum)
                 visits = 0
             }
         }
     }
 
-    /// Without anyone to share with there is nothing to save up or to owe.
-    private mutating func onlyTurn(in band: Int) -> Int {
-        let flow = bands[band].ring.first
-        flows[flow].deficit = entries[flows[flow].queue.first].request.cost
-        bands[band].isVisiting = true
-        return flow
+    /// The ring's visit to a mark, the first in it: one that owes something pays, any other goes.
+    private mutating func pass(_ mark: Int, _ quantum: Int) {
+        if flows[mark].deficit >= 0 { return forget(mark) }
+        flows[mark].deficit = min(0, flows[mark].deficit + quantum)
+        bands[flows[mark].band].ring.rotate(&ringLinks)
     }
 
     /// Gives every flow the quanta of all rounds in which none of them could be served, at once.
     private mutating func skipRounds(in band: Int, _ quantum: Int) {
         var rounds = Int.max
-        var flow = bands[band].ring.head
-        while flow >= 0 {
-            let missing = entries[flows[Int(flow)].queue.first].request.cost - flows[Int(flow)].deficit
+        var next = bands[band].ring.head
+        while next >= 0 {
+            let flow = Int(next)
+            next = ringLinks[flow].next
+            if flows[flow].requests == 0 { continue }
+            let missing = entries[flows[flow].queue.first].request.cost - flows[flow].deficit
             rounds = min(rounds, (missing - 1) / quantum)
-            flow = ringLinks[Int(flow)].next
         }
         if rounds <= 0 { return }
-        flow = bands[band].ring.head
-        while flow >= 0 {
-            flows[Int(flow)].deficit += rounds * quantum
-            flow = ringLinks[Int(flow)].next
+        next = bands[band].ring.head
+        while next >= 0 {
+            let flow = Int(next)
+            next = ringLinks[flow].next
+            flows[flow].deficit += rounds * quantum
+            if flows[flow].requests > 0 { continue }
+            // A mark goes at the first visit at which it owes nothing any more.
+            if flows[flow].deficit >= quantum {
+                forget(flow)
+            } else {
+                flows[flow].deficit = min(0, flows[flow].deficit)
+            }
         }
     }
 

@@ -13,12 +13,14 @@
 
     internal struct Flow: Sendable {
         let key: FlowKey
+        /// Whether it is in its band's `newcomers`, else in its `ring`.
+        var isNew = true
         var band: Int
         /// The flow's requests, the oldest first.
         var queue = Chain()
         var requests = 0
         var bytes = 0
-        /// Cost it may still take in its visit, see `turn(in:)`.
+        /// Cost it may still take in its visit, see `turn(in:)`; below 0, what it owes.
         var deficit = 0
         /// Which of its band's `weights` it is in; -1: none yet.
         var weight = -1
@@ -33,11 +35,19 @@
         let priority: Int32
         /// The band's requests, the oldest first.
         var queue = Chain()
-        /// Its flows in the order of their visits; the first has the turn.
+        /// Flows that had nothing waiting when their request came, and may still take some: before those of `ring`.
+        var newcomers = Chain()
+        /// The other flows in the order of their visits, the first has the turn; and marks, see `emptied(_:in:)`.
         var ring = Chain()
         /// Whether the first of `ring` has had the quantum of this visit.
         var isVisiting = false
+        /// Flows with requests, those in `newcomers` included.
         var flows = 0
+        var newFlows = 0
+        var marks = 0
+        /// Requests taken from newcomers since the ring had a turn, and how many may be.
+        var newTurns = 0
+        var newTurnsAtMost = 0
         var requests = 0
         var bytes = 0
         var cost = 0
@@ -71,8 +81,8 @@
     internal var weightLinks: [ChainLink] = []
     internal var weights: [Chain] = []
     private var freeEntries: [Int32] = []
-    private var freeFlows: [Int32] = []
-    private var freeBands: [Int32] = []
+    internal var freeFlows: [Int32] = []
+    internal var freeBands: [Int32] = []
     private var lastSerial: UInt64 = 0
 
     @usableFromInline internal init(_ policy: QueuePolicy) { self.policy = policy.bounded }
@@ -87,6 +97,8 @@
         flows[entries[slot].flow].queue.append(slot, &flowLinks)
         bands[flows[entries[slot].flow].band].queue.append(slot, &bandLinks)
         count(slot, 1)
+        let flow = entries[slot].flow
+        if flows[flow].isNew && flows[flow].deficit == 0 { flows[flow].deficit = quantum(of: flows[flow].band) }
         return slot
     }
 
@@ -102,14 +114,10 @@
         count(slot, 1)
         drain.count(-1)
         promotionMayBeDue(toArrival: request.enqueuedAt)
-        if bands[band].ring.first != flow {
-            // The flow that loses its turn will get a quantum again: it returns the one it had.
-            if bands[band].isVisiting { flows[bands[band].ring.first].deficit -= quantum(of: band) }
-            bands[band].ring.remove(flow, &ringLinks)
-            bands[band].ring.prepend(flow, &ringLinks)
-        }
-        bands[band].isVisiting = true
-        flows[flow].deficit = max(flows[flow].deficit, 0) + request.cost
+        // Before the newcomers it is next, whoever has the turn in the ring, and that one keeps it.
+        moveToNewcomers(flow)
+        bands[band].newTurns = max(0, bands[band].newTurns - 1)
+        flows[flow].deficit = max(1, flows[flow].deficit + request.cost)
         return slot
     }
 
@@ -131,7 +139,10 @@
     }
 
     private mutating func flowForAdding(_ key: FlowKey) -> Int {
-        if let flow = flowOf[key] { return flow }
+        if let flow = flowOf[key] {
+            if flows[flow].requests == 0 { revive(flow) }
+            return flow
+        }
         let band = bandForAdding(key.priority)
         let flow = Flow(key: key, band: band)
         var slot = flows.count
@@ -145,7 +156,8 @@
         }
         flowOf[key] = slot
         bands[band].flows += 1
-        bands[band].ring.append(slot, &ringLinks)
+        bands[band].newFlows += 1
+        bands[band].newcomers.append(slot, &ringLinks)
         return slot
     }
 
@@ -176,7 +188,7 @@
 
     // MARK: Removing
 
-    /// Takes a request out, with its flow and band if it was their last.
+    /// Takes a request out, with its band if it was the last there.
     @usableFromInline internal mutating func remove(_ slot: Int) -> QueuedRequest {
         let request = entries[slot].request
         let flow = entries[slot].flow
@@ -193,20 +205,8 @@
         count(slot, -1)
         entries[slot].serial = 0
         freeEntries.append(Int32(slot))
-        if flows[flow].requests == 0 { remove(flow: flow, from: band) }
+        if flows[flow].requests == 0 { emptied(flow, in: band) }
         return request
-    }
-
-    private mutating func remove(flow: Int, from band: Int) {
-        // What is left of its quantum is lost: who has nothing waiting saves nothing up.
-        if bands[band].ring.first == flow { bands[band].isVisiting = false }
-        bands[band].ring.remove(flow, &ringLinks)
-        flowOf[flows[flow].key] = nil
-        freeFlows.append(Int32(flow))
-        bands[band].flows -= 1
-        if bands[band].flows > 0 { return }
-        byPriority.remove(at: firstBelow(bands[band].priority) - 1)
-        freeBands.append(Int32(band))
     }
 
     /// Adds (`sign` 1) or takes away (-1) a request in all sums it is part of.

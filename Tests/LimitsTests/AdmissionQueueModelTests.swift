@@ -28,6 +28,10 @@ import Testing
             testDescription: "one band of many tenants", seed: 4,
             policy: QueuePolicy(maxRequests: 50, maxBytes: 1_000, timeoutNanos: 1_000), tenants: 25, priorities: [0]),
         Run(
+            testDescription: "mostly newcomers", seed: 7,
+            policy: QueuePolicy(maxRequests: 60, maxBytes: 4_000, timeoutNanos: 1_000), tenants: 300, costs: 1...60,
+            priorities: [0]),
+        Run(
             testDescription: "one tenant in many bands", seed: 5,
             policy: QueuePolicy(maxRequests: 40, maxBytes: 1_000, timeoutNanos: 1_000), tenants: 1,
             priorities: Array(-8...8)),
@@ -166,9 +170,10 @@ private struct QueuePair: ~Copyable {
     /// The expired come first in `dropped`; what is left there are evictions.
     private mutating func expireModel(_ dropped: inout [Dropped<Int>]) throws {
         let expired = model.items.filter { $0.request.deadline <= now }
-        for item in expired { model.remove(item.payload) }
         let first = dropped.prefix { $0.reason == .ttlExpired }
         try #require(Set(first.map(\.waiting.payload)) == Set(expired.map(\.payload)))
+        // In the order of the queue: tenants who have nothing left leave their marks in this order.
+        for drop in first { model.remove(drop.waiting.payload) }
         dropped.removeFirst(first.count)
     }
 
@@ -178,6 +183,11 @@ private struct QueuePair: ~Copyable {
     }
 
     func compare() throws {
+        for band in queue.order.byPriority.indices {
+            let real = queue.order.bands[queue.order.byPriority[band]]
+            try #require(real.marks == model.bands[band].ring.count(where: \.items.isEmpty))
+            try #require(real.newFlows == model.bands[band].newcomers.count)
+        }
         let items = model.items
         try #require(queue.count == items.count)
         try #require(queue.bytes == model.bytes)

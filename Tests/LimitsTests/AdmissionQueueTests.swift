@@ -49,7 +49,7 @@ import Testing
                     Arrival(payload: 3, tenant: 1, cost: 4), Arrival(payload: 4, tenant: 2, cost: 2),
                     Arrival(payload: 5, tenant: 2, cost: 2), Arrival(payload: 6, tenant: 2, cost: 2),
                     Arrival(payload: 7, tenant: 2, cost: 2), Arrival(payload: 8, tenant: 2, cost: 2),
-                ], leaves: [4, 1, 5, 6, 2, 7, 3, 8]),
+                ], leaves: [1, 4, 5, 2, 6, 7, 3, 8]),
         ])
     func order(_ row: Order) {
         var queue = Self.queue()

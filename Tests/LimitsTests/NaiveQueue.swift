@@ -15,9 +15,13 @@ struct NaiveQueue {
 
     struct Band {
         var priority: Int32
-        /// The one whose turn it is first.
-        var flows: [Flow] = []
+        var newcomers: [Flow] = []
+        /// The one whose turn it is first. Flows without items are marks.
+        var ring: [Flow] = []
         var isVisiting = false
+        var newTurns = 0
+        var newTurnsAtMost = 0
+        var flows: [Flow] { (newcomers + ring).filter { !$0.items.isEmpty } }
         var promoted = 0
         var items: [Item] { flows.flatMap(\.items) }
     }
@@ -39,53 +43,48 @@ struct NaiveQueue {
     // MARK: Adding and removing
 
     mutating func insert(_ item: Item) {
-        let place = place(for: item)
-        bands[place.band].flows[place.flow].items.append(item)
+        let band = band(for: item)
         arrivals.append(item.payload)
+        if let flow = bands[band].newcomers.firstIndex(where: { $0.tenant == item.request.tenant }) {
+            bands[band].newcomers[flow].items.append(item)
+        } else if let flow = bands[band].ring.firstIndex(where: { $0.tenant == item.request.tenant }) {
+            bands[band].ring[flow].items.append(item)
+        } else {
+            bands[band].newcomers.append(Flow(tenant: item.request.tenant, items: [item]))
+            bands[band].newcomers[bands[band].newcomers.count - 1].deficit = quantum(of: bands[band])
+        }
     }
 
     mutating func putBack(_ item: Item) {
-        let place = place(for: item)
-        bands[place.band].flows[place.flow].items.insert(item, at: 0)
+        let band = band(for: item)
         arrivals.insert(item.payload, at: 0)
-        let quantum = quantum(of: bands[place.band])
-        var flow = bands[place.band].flows[place.flow]
-        if place.flow > 0 {
-            if bands[place.band].isVisiting { bands[place.band].flows[0].deficit -= quantum }
-            bands[place.band].flows.remove(at: place.flow)
-            bands[place.band].flows.insert(flow, at: 0)
+        var flow = Flow(tenant: item.request.tenant)
+        if let index = bands[band].newcomers.firstIndex(where: { $0.tenant == flow.tenant }) {
+            flow = bands[band].newcomers.remove(at: index)
+        } else if let index = bands[band].ring.firstIndex(where: { $0.tenant == flow.tenant }) {
+            flow = bands[band].ring.remove(at: index)
+            if index == 0 { bands[band].isVisiting = false }
         }
-        flow.deficit = max(0, flow.deficit) + item.request.cost
-        bands[place.band].flows[0] = flow
-        bands[place.band].isVisiting = true
+        flow.items.insert(item, at: 0)
+        flow.deficit = max(1, flow.deficit + item.request.cost)
+        bands[band].newcomers.insert(flow, at: 0)
+        bands[band].newTurns = max(0, bands[band].newTurns - 1)
     }
 
-    private mutating func place(for item: Item) -> (band: Int, flow: Int) {
-        var band = bands.firstIndex { $0.priority <= item.request.priority } ?? bands.count
+    private mutating func band(for item: Item) -> Int {
+        let band = bands.firstIndex { $0.priority <= item.request.priority } ?? bands.count
         if band == bands.count || bands[band].priority != item.request.priority {
             bands.insert(Band(priority: item.request.priority), at: band)
         }
-        band = bands.firstIndex { $0.priority == item.request.priority }!
-        if let flow = bands[band].flows.firstIndex(where: { $0.tenant == item.request.tenant }) { return (band, flow) }
-        bands[band].flows.append(Flow(tenant: item.request.tenant))
-        return (band, bands[band].flows.count - 1)
+        return band
     }
 
     @discardableResult mutating func remove(_ payload: Int) -> Item? {
+        arrivals.removeAll { $0 == payload }
         for band in bands.indices {
-            for flow in bands[band].flows.indices {
-                guard let index = bands[band].flows[flow].items.firstIndex(where: { $0.payload == payload }) else {
-                    continue
-                }
-                let item = bands[band].flows[flow].items.remove(at: index)
-                arrivals.removeAll { $0 == payload }
-                if bands[band].flows[flow].items.isEmpty {
-                    if flow == 0 { bands[band].isVisiting = false }
-                    bands[band].flows.remove(at: flow)
-                    if bands[band].flows.isEmpty { bands.remove(at: band) }
-                }
-                return item
-            }
+            guard let item = bands[band].remove(payload) else { continue }
+            if bands[band].flows.isEmpty { bands.remove(at: band) }
+            return item
         }
         return nil
     }
@@ -95,22 +94,10 @@ struct NaiveQueue {
     mutating func take(at now: Int64) -> Item? {
         if bands.isEmpty { return nil }
         let band = nextBand(at: now)
-        let quantum = quantum(of: bands[band])
-        if bands[band].flows.count == 1 {
-            bands[band].flows[0].deficit = bands[band].flows[0].items[0].request.cost
-            bands[band].isVisiting = true
-        }
-        while true {
-            if !bands[band].isVisiting { bands[band].flows[0].deficit += quantum }
-            bands[band].isVisiting = true
-            let item = bands[band].flows[0].items[0]
-            if bands[band].flows[0].deficit >= item.request.cost {
-                bands[band].flows[0].deficit -= item.request.cost
-                return remove(item.payload)
-            }
-            bands[band].flows.append(bands[band].flows.removeFirst())
-            bands[band].isVisiting = false
-        }
+        let item = bands[band].take(quantum: quantum(of: bands[band]))
+        if bands[band].flows.isEmpty { bands.remove(at: band) }
+        arrivals.removeAll { $0 == item.payload }
+        return item
     }
 
     private mutating func nextBand(at now: Int64) -> Int {
@@ -186,5 +173,82 @@ struct NaiveQueue {
     private var overhead: Int { max(1, policy.maxBytes / max(1, policy.maxRequests)) }
     private func weight(of flow: Flow) -> Int {
         flow.items.reduce(0) { $0 + $1.request.bytes + overhead }
+    }
+}
+
+extension NaiveQueue.Band {
+    mutating func remove(_ payload: Int) -> NaiveQueue.Item? {
+        for flow in newcomers.indices {
+            guard let index = newcomers[flow].items.firstIndex(where: { $0.payload == payload }) else { continue }
+            let item = newcomers[flow].items.remove(at: index)
+            if newcomers[flow].items.isEmpty { makeMark(newcomers.remove(at: flow)) }
+            return item
+        }
+        for flow in ring.indices {
+            guard let index = ring[flow].items.firstIndex(where: { $0.payload == payload }) else { continue }
+            let item = ring[flow].items.remove(at: index)
+            if !ring[flow].items.isEmpty { return item }
+            ring[flow].deficit = min(0, ring[flow].deficit)
+            if flow == 0 && isVisiting {
+                makeMark(ring.remove(at: 0))
+                isVisiting = false
+            }
+            return item
+        }
+        return nil
+    }
+
+    private mutating func makeMark(_ flow: NaiveQueue.Flow) {
+        ring.append(flow)
+        ring[ring.count - 1].deficit = min(0, flow.deficit)
+    }
+
+    mutating func take(quantum: Int) -> NaiveQueue.Item {
+        if newcomers.count + ring.count == 1 {
+            newTurns = 0
+            if ring.isEmpty { return takeFromNewcomers(alone: true) }
+            ring[0].deficit = ring[0].items[0].request.cost
+            isVisiting = true
+        } else if !newcomers.isEmpty {
+            if newTurns == 0 || newTurns < newTurnsAtMost { return takeFromNewcomers() }
+            newTurns = 0
+            if ring.allSatisfy(\.items.isEmpty) {
+                for _ in ring { passFirst(quantum) }
+                return takeFromNewcomers()
+            }
+        }
+        newTurns = 0
+        while true {
+            if ring[0].items.isEmpty {
+                passFirst(quantum)
+                continue
+            }
+            if !isVisiting { ring[0].deficit += quantum }
+            isVisiting = true
+            let item = ring[0].items[0]
+            if ring[0].deficit >= item.request.cost {
+                ring[0].deficit -= item.request.cost
+                return remove(item.payload)!
+            }
+            ring.append(ring.removeFirst())
+            isVisiting = false
+        }
+    }
+
+    private mutating func takeFromNewcomers(alone: Bool = false) -> NaiveQueue.Item {
+        let item = newcomers[0].items[0]
+        if alone { newcomers[0].deficit = item.request.cost }
+        if newTurns == 0 { newTurnsAtMost = max(8, flows.count / max(1, flows.count - newcomers.count)) }
+        if !alone { newTurns += 1 }
+        newcomers[0].deficit -= item.request.cost
+        if newcomers[0].deficit <= 0 { ring.append(newcomers.removeFirst()) }
+        return remove(item.payload)!
+    }
+
+    private mutating func passFirst(_ quantum: Int) {
+        var mark = ring.removeFirst()
+        if mark.deficit >= 0 { return }
+        mark.deficit = min(0, mark.deficit + quantum)
+        ring.append(mark)
     }
 }
