@@ -209,6 +209,12 @@ extension Exchange {
         guard !relay.isTokenNoted, let place else { return }
         relay.isTokenNoted = true
         let nanos = Int(now - attemptedAt)
+        // The record is shared by all reactors: what is only looked at is not written by each request.
+        if !state.policies[pool].needsLatency, state.members[place.slot].limiter == nil, !place.claim.isProbe,
+            place.record.isBlameless, !worker.takesSample()
+        {
+            return
+        }
         worker.note(place.record.firstToken(place.claim, afterNanos: nanos, at: now), pool, place.slot, state)
         if let limiter = state.members[place.slot].limiter {
             limiter.observe(

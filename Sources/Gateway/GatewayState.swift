@@ -93,8 +93,9 @@ final class GatewayState: Sendable {
         for load in previous?.loads ?? [] where kept[load.name] == nil { kept[load.name] = load }
         loads = snapshot.pools.enumerated().map { slot, pool in
             seed &+= 1
-            return kept.removeValue(forKey: pool.name)
-                ?? PoolLoad(name: pool.name, policies[slot].queue, seed: seed)
+            let isLimited = policies[slot].limit != .max
+            if let known = kept.removeValue(forKey: pool.name), known.isLimited == isLimited { return known }
+            return PoolLoad(name: pool.name, policies[slot], seed: seed)
         }
         budgets = snapshot.pools.enumerated().map { slot, pool in
             let budget = policies[slot].budget

@@ -56,6 +56,7 @@ final class GatewayWorker: RequestService, TimerHandler {
     private var clockReadAt: Int64 = 0
     private let workerCount: Int
     private var poolCounters: [PoolMetrics] = []
+    private var samples = 0
     private var dispatching: Dispatching?
 
     /// How long a line of the access log may wait for others, in nanoseconds.
@@ -146,6 +147,12 @@ final class GatewayWorker: RequestService, TimerHandler {
         let turn = nextInPool[slot]
         nextInPool[slot] = turn &+ 1
         return turn
+    }
+
+    /// One in eight.
+    func takesSample() -> Bool {
+        samples &+= 1
+        return samples & 7 == 0
     }
 
     // MARK: Exchanges

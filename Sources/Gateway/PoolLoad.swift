@@ -38,9 +38,12 @@ struct Place: Sendable {
 
 /// What the reactors share of a pool: how many requests run, and who waits. Outlives reloads.
 ///
-/// While nobody waits, a request costs an atomic addition here if the pool has a limit, and nothing if it has none.
+/// While nobody waits, a request costs an atomic addition here if the pool has a limit, and nothing if it has none: what
+/// every reactor writes to on every request makes two of them slower than one.
 final class PoolLoad: Sendable {
     let name: String
+    /// Whether the pool has a limit, so that its requests are counted. For good: a pool that gets one gets another load.
+    let isLimited: Bool
     private let limit = Atomic<Int>(.max)
     private let running = Atomic<Int>(0)
     private let waiting = Atomic<Int>(0)
@@ -61,9 +64,10 @@ final class PoolLoad: Sendable {
         var isClosed = false
     }
 
-    init(name: String, _ policy: QueuePolicy, seed: UInt64) {
+    init(name: String, _ policy: PoolPolicy, seed: UInt64) {
         self.name = name
-        guarded = Mutex(Guarded(queue: AdmissionQueue(policy), random: SplitMix64(seed: seed)))
+        isLimited = policy.limit != .max
+        guarded = Mutex(Guarded(queue: AdmissionQueue(policy.queue), random: SplitMix64(seed: seed)))
     }
 
     /// Goes over to what a new snapshot says of the pool.
@@ -83,11 +87,8 @@ final class PoolLoad: Sendable {
 
     /// Takes one of the requests the pool may have at once.
     func enter() -> Bool {
+        guard isLimited else { return true }
         let limit = limit.load(ordering: .relaxed)
-        if limit == .max {
-            running.wrappingAdd(1, ordering: .relaxed)
-            return true
-        }
         var current = running.load(ordering: .relaxed)
         while current < limit {
             let (done, seen) = running.weakCompareExchange(
@@ -99,12 +100,18 @@ final class PoolLoad: Sendable {
     }
 
     /// Takes one whatever the limit.
-    func enterAnyway() { running.wrappingAdd(1, ordering: .relaxed) }
+    func enterAnyway() {
+        if isLimited { running.wrappingAdd(1, ordering: .relaxed) }
+    }
 
     /// Gives it back, and lets the next one go if one waits.
     func leave(at now: Int64) {
-        running.wrappingSubtract(1, ordering: .relaxed)
+        giveBack()
         if hasWaiting { dispatch(at: now) }
+    }
+
+    private func giveBack() {
+        if isLimited { running.wrappingSubtract(1, ordering: .relaxed) }
     }
 
     // MARK: The queue
@@ -141,13 +148,13 @@ final class PoolLoad: Sendable {
             var passedBy: [Waiting<Waiter>] = []
             while passedBy.count < PoolLoad.lookAhead, guarded.queue.count > 0, enter() {
                 guard let next = guarded.queue.dequeue(at: now, dropped: &dropped) else {
-                    running.wrappingSubtract(1, ordering: .relaxed)
+                    giveBack()
                     break
                 }
                 if let place = PoolLoad.choose(for: next.payload, &guarded, at: now) {
                     granted.append((next.payload, place))
                 } else {
-                    running.wrappingSubtract(1, ordering: .relaxed)
+                    giveBack()
                     passedBy.append(next)
                     // What is too much for one that has not failed yet is too much for all.
                     if next.payload.tried.isEmpty { break }
@@ -208,7 +215,7 @@ final class PoolLoad: Sendable {
 
     // MARK: What is seen from outside
 
-    /// How many requests run, and how many may; `Int.max`: any number.
+    /// How many requests run, if they are counted, and how many may; `Int.max`: any number.
     var occupancy: (running: Int, limit: Int) {
         (running.load(ordering: .relaxed), limit.load(ordering: .relaxed))
     }

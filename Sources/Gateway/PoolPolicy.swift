@@ -24,6 +24,9 @@ struct PoolPolicy: Sendable {
     let discovers: Bool
     let budget: Budget
 
+    /// Whether every request's time to its first token is of use, and not only one in eight.
+    let needsLatency: Bool
+
     /// What the retry budget is made of.
     struct Budget: Sendable, Equatable {
         let ratio: Double
@@ -52,6 +55,7 @@ struct PoolPolicy: Sendable {
         request = pool.timeouts.request?.nanoseconds ?? .max
         hedgeAfter = pool.hedgeAfter?.nanoseconds ?? .max
         continuation = pool.continuation
+        needsLatency = pool.balancing == .ewma || pool.balancing == .p2c
         probe = pool.health
         discovers = pool.discoverModels
         budget = Budget(ratio: pool.retries.budget, floorPerSecond: min(1000, pool.retries.minPerSecond))

@@ -37,7 +37,9 @@ struct PoolReport: Sendable {
         name = pool.name
         provider = source.name
         policy = state.policies[slot]
-        (running, limit) = load.occupancy
+        let occupancy = load.occupancy
+        let atEndpoints = state.membersOfPool[slot].reduce(0) { $0 + $1.record.inFlight }
+        (running, limit) = (load.isLimited ? occupancy.running : atEndpoints, occupancy.limit)
         (bands, queueBytes) = load.bands(at: now)
         budget = state.budgets[slot].available
         connect = (source.timeouts.connect + source.timeouts.tlsHandshake).nanoseconds

@@ -67,6 +67,9 @@ package final class EndpointRecord: Sendable {
             latencyNanos: latencyNanos(at: now))
     }
 
+    /// Whether a first token would change nothing but the latency. Lock-free.
+    package var isBlameless: Bool { HealthWord(rawValue: word.load(ordering: .relaxed)).isUnchangedByToken }
+
     /// When a request may be sent: now, at the end of being full, or at the end of the ejection. Lock-free.
     ///
     /// - Returns: `nil` if never, as far as is known: draining or gone.
