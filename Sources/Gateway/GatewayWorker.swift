@@ -138,6 +138,8 @@ final class GatewayWorker: RequestService, TimerHandler {
     /// Closes what is open to endpoints, at the end.
     func closeEndpoints() {
         for connections in endpoints { connections.close() }
+        // They hold the worker that keeps them.
+        unused.removeAll()
     }
 
     /// Whose turn it is in a pool: the place among its endpoints, modulo their number.

@@ -114,6 +114,8 @@ package final class Reactor {
         dirty.removeAll()
         again.removeAll()
         wheel.removeAll()
+        // What is told of rounds may hold who holds the reactor.
+        onRound = nil
     }
 
     /// Stops the process if the caller is not on this reactor.
