@@ -37,9 +37,16 @@ package struct EndpointSample: Sendable {
 
 /// Asks for the state of all pools at each scrape.
 internal final class PoolCollector: Sendable {
-    private let read = Mutex<(@Sendable () -> [PoolSample])?>(nil)
+    /// A closure by itself would get one more shell at each look through the lock, and so be called ever deeper.
+    private struct Reader: Sendable {
+        let read: @Sendable () -> [PoolSample]
+    }
 
-    internal func set(_ read: @escaping @Sendable () -> [PoolSample]) { self.read.withLock { $0 = read } }
+    private let reader = Mutex<Reader?>(nil)
+
+    internal func set(_ read: @escaping @Sendable () -> [PoolSample]) {
+        reader.withLock { $0 = Reader(read: read) }
+    }
 
     internal static let declarations: [MetricDeclaration] = [
         MetricDeclaration(
@@ -68,9 +75,9 @@ internal final class PoolCollector: Sendable {
     /// One list for each declaration.
     internal func collect() -> [[MetricSample]] {
         // Called outside of the lock: it may take others.
-        guard let read = read.withLock({ $0 }) else { return [] }
+        guard let reader = reader.withLock({ $0 }) else { return [] }
         var lists = [[MetricSample]](repeating: [], count: PoolCollector.declarations.count)
-        for pool in read() {
+        for pool in reader.read() {
             for endpoint in pool.endpoints {
                 let labels = [pool.name, endpoint.name]
                 lists[0].append(MetricSample(labels, endpoint.standing.isUp ? 1 : 0))
