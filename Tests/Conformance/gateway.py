@@ -23,6 +23,9 @@ workers: 1
 models:
   - name: m
     endpoints: [{endpoints}]
+    # What a backend does in one case must not be held against it in the next.
+    health: {{path: off, confirmModel: false}}
+    ejection: {{consecutiveErrors: 1000, connectFailures: 1000, minimumRequests: 1000000}}
 limits:
   bodyBytes: {body_bytes}
   timeouts: {{header: {header}, bodyIdle: {body_idle}, tlsHandshake: {header}, idle: {idle}}}

@@ -263,7 +263,9 @@ def test_engines_of_one_model_take_turns(start, engines):
     with httpx.Client() as client:
         for _ in range(20):
             assert client.post(gateway.base + "/chat/completions", json=CHAT).status_code == 200
-    assert len(a.inference()) - first_a == len(b.inference()) - first_b == 10
+    # Both are idle each time, so that chance decides: 1 in 500,000 that one of them gets none.
+    taken = len(a.inference()) - first_a, len(b.inference()) - first_b
+    assert sum(taken) == 20 and min(taken) > 0, taken
 
 
 def test_model_ids_with_slashes(start, engines):
