@@ -34,11 +34,11 @@ CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "Say something 
 # What an engine can be asked to do wrong, and what the client may see of it.
 FAULTS = {
     "error": {"500", "502", "503"},
-    "reset": {"502"},
-    "close": {"502"},
-    "midreset": {"502", "broken"},
-    "midclose": {"502", "broken"},
-    "badframe": {"502", "broken"},
+    "reset": {"502", "503"},
+    "close": {"502", "503"},
+    "midreset": {"502", "503", "broken"},
+    "midclose": {"502", "503", "broken"},
+    "badframe": {"502", "503", "broken"},
 }
 FAULT_SHARE = 0.05
 
