@@ -88,8 +88,10 @@ class Process:
         self.child.send_signal(number)
 
     def wait(self, within=15.0):
-        """Waits for the end; returns the exit status."""
-        return self.child.wait(within)
+        """Waits for the end, and for the last of the output; returns the exit status."""
+        status = self.child.wait(within)
+        self._reader.join(within)
+        return status
 
     def stop(self):
         """Ends the child, by force if it does not end by itself."""

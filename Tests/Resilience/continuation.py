@@ -106,18 +106,19 @@ async def not_possible(trial):
     fields = {"type": "object", "properties": {name: {"type": "string"} for name in ("one", "two", "three", "four")}}
     tools = [{"type": "function", "function": {"name": "look", "parameters": fields}}]
     schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": fields}}
+    # Which engine a stream goes to is each worker's own turn: of ten streams some meet the one that dies, not all.
     for name, members in {"two choices": {"n": 2}, "logprobs": {"logprobs": True},
                           "a tool call": {"tools": tools, "tool_choice": "required"},
                           "structured output": {"response_format": schema}}.items():
-        answers = [await client.chat("Go on", stream=True, **members) for _ in range(4)]
+        answers = [await client.chat("Go on", stream=True, **members) for _ in range(10)]
         broken = [answer for answer in answers if not answer.is_done]
-        trial.claim(1 <= len(broken) <= 3, f"{name}: some of four streams break", [str(a.problem()) for a in answers])
+        trial.claim(1 <= len(broken) <= 9, f"{name}: some of ten streams break", [str(a.problem()) for a in answers])
         for answer in broken:
             last = answer.chunks()[-1] if answer.events else {}
             trial.claim("error" in last, f"{name}: the last event is an error", answer.events[-1:])
     never = (await pair(trial, 3, "midclose", continuation="never"))[2]
-    answers = [await never.chat("Go on", stream=True) for _ in range(4)]
-    trial.claim(1 <= sum(answer.is_done for answer in answers) <= 3, "off: some of four streams break",
+    answers = [await never.chat("Go on", stream=True) for _ in range(10)]
+    trial.claim(1 <= sum(answer.is_done for answer in answers) <= 9, "off: some of ten streams break",
                 [str(answer.problem()) for answer in answers])
 
 
