@@ -10,12 +10,6 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: install build ## Build what is missing and start the gateway with its built-in simulated engines
-	@echo
-	@echo 'Penstock serves the model "demo" of two simulated engines. In another terminal:'
-	@echo
-	@echo "  curl -N http://127.0.0.1:4000/v1/chat/completions -H 'content-type: application/json' \\"
-	@echo "    -d '{\"model\": \"demo\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'"
-	@echo
 	@exec $(BINARY) serve --simulate
 
 test: install-test build ## Build and run all tests on a bare machine; ends with "N passed, N failed"
