@@ -144,7 +144,7 @@ extension GatewayTests {
                     try await group.waitForAll()
                 }
                 // The last clients that left may not have been noticed yet.
-                while try await gateway.metrics().sum("penstock_requests_in_flight") > 0 {}
+                try await eventually { try await gateway.metrics().sum("penstock_requests_in_flight") == 0 }
                 try await gateway.expectSettled()
                 let scrape = try await gateway.metrics()
                 let seen = tally.value.withLock { $0 }
@@ -167,8 +167,13 @@ extension GatewayTests {
         private static func expectRoom(
             _ gateway: RunningGateway, _ engines: [FakeUpstream], _ gate: (reached: Signal, go: Signal)
         ) async throws {
-            while try await gateway.metrics().sum("penstock_endpoint_up") < Double(engines.count) {
-                _ = try await gateway.post("/v1/chat/completions", #"{"model":"m","user":"calm"}"#)
+            // Each of another session: one session would go to one engine, and the others stay as they are.
+            var session = 0
+            try await eventually {
+                session += 1
+                let body = #"{"model":"m","user":"calm","prompt_cache_key":"\#(session)"}"#
+                _ = try await gateway.post("/v1/chat/completions", body)
+                return try await gateway.metrics().sum("penstock_endpoint_up") == Double(engines.count)
             }
             let before = engines.map(\.requestCount).reduce(0, +)
             let client = try HTTP2Client(port: gateway.port)
